@@ -1,0 +1,64 @@
+"""The machine under a benchmark: what it is, and how fast it multiplies matrices. `python machine.py --threads 2`.
+
+The parent of a benchmark asks for this in a process of its own, so that torch stays out of it.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SIZE = 2048
+REPEATS = 10
+
+
+def describe() -> dict:
+    return {
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def matmul_peak(threads: int) -> dict:
+    """The best of a few square matmuls, in FLOP/s, with the version of torch that ran them; {} without torch."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, __file__, "--threads", str(threads)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return json.loads(done.stdout) if done.returncode == 0 else {}
+
+
+def measure_matmul(threads: int) -> dict:
+    import torch
+
+    measured: dict[str, int | str | float] = {"threads": threads, "torch": torch.__version__}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        left, right = torch.randn(2, SIZE, SIZE).to(dtype)
+        seconds = []
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            left @ right
+            seconds.append(time.perf_counter() - start)
+        measured[f"{name}_matmul_flop_per_s"] = 2 * SIZE**3 / min(seconds)
+    return measured
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    print(json.dumps(measure_matmul(parser.parse_args().threads)))

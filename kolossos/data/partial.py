@@ -1,0 +1,133 @@
+"""The folder beside the output where work in progress lives, so that the output itself is complete or absent.
+
+``OUT.partial`` holds a plan (the options and the sources' hashes). The same command run again finds its own plan and
+goes on from there; work of another plan is thrown away. When all is written the folder is renamed to ``OUT``.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from kolossos.data.manifest import MANIFEST_FILE, Manifest, OptionsRecord
+from kolossos.data.sources import Source
+from kolossos.data.whole_files import UNFINISHED_SUFFIX, sync_folder, write_whole
+from kolossos.errors import InputError
+
+PLAN_FILE = "plan.json"
+
+
+class Plan(BaseModel):
+    """What decides the output: options, and (argument, sha256) of each source."""
+
+    options: OptionsRecord
+    sources: list[tuple[str, str]]
+
+    @classmethod
+    def of(cls, sources: Sequence[Source], options: OptionsRecord) -> "Plan":
+        return cls(options=options, sources=[(source.argument, source.sha256) for source in sources])
+
+    @classmethod
+    def of_manifest(cls, manifest: Manifest) -> "Plan":
+        return cls(options=manifest.options, sources=[(s.argument, s.sha256) for s in manifest.sources])
+
+    def differences(self, other: "Plan") -> str:
+        """What is not the same in ``other``, for a message."""
+        mine, others = self.options.model_dump(), other.options.model_dump()
+        changed = [name for name in mine if mine[name] != others[name]]
+        if self.sources != other.sources:
+            changed.insert(0, "sources")
+        return ", ".join(changed)
+
+
+@dataclass(frozen=True)
+class PartialFolder:
+    """The folders of one run of ``prepare``: the output, and the work in progress beside it."""
+
+    out: Path
+
+    @property
+    def path(self) -> Path:
+        return self.out.with_name(self.out.name + ".partial")
+
+    @property
+    def work(self) -> Path:
+        """Files that are needed only until the output is complete."""
+        return self.path / "work"
+
+    @property
+    def replaced(self) -> Path:
+        """Where an output that is overwritten waits until the new one is in place."""
+        return self.out.with_name(self.out.name + ".replaced")
+
+    def open(self, plan: Plan) -> None:
+        """Make the folder, or keep what an interrupted run of the same plan left in it."""
+        try:
+            if self.path.exists() and self._plan_found() != plan:
+                shutil.rmtree(self.path)
+            self.work.mkdir(parents=True, exist_ok=True)
+            if not self.is_complete() and not (self.path / PLAN_FILE).exists():
+                write_whole(self.path / PLAN_FILE, plan.model_dump_json())
+        except OSError as error:
+            raise InputError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
+
+    def is_complete(self) -> bool:
+        return (self.path / MANIFEST_FILE).exists()
+
+    def move_into_place(self) -> None:
+        """Rename the complete folder to the output; one that was there is removed only afterwards."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        (self.path / PLAN_FILE).unlink(missing_ok=True)
+        sync_folder(self.path)
+        if self.out.exists():
+            os.replace(self.out, self.replaced)
+        os.replace(self.path, self.out)
+        sync_folder(self.out.parent)
+        shutil.rmtree(self.replaced, ignore_errors=True)
+
+    def discard(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _plan_found(self) -> Plan | None:
+        """The plan of the work found; None for a run cut off before it had one. InputError if it is no work of ours."""
+        try:
+            if self.is_complete():
+                return Plan.of_manifest(Manifest.read(self.path))
+            return Plan.model_validate_json((self.path / PLAN_FILE).read_bytes())
+        except (OSError, ValueError) as error:
+            known = {self.work.name, PLAN_FILE + UNFINISHED_SUFFIX}
+            if self.path.is_dir() and {entry.name for entry in self.path.iterdir()} <= known:
+                return None
+            raise InputError(
+                f"{self.path} is in the way: it is not work of an interrupted run; move it or choose another --out"
+            ) from error
+
+
+def existing_output(out: Path, plan: Plan, overwrite: bool) -> Manifest | None:
+    """The manifest of an output that is complete and of the same plan; None if there is none, or it may be overwritten.
+
+    Raises:
+        InputError: ``out`` is something else than prepared data, or it was made from another plan.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    if not (out / MANIFEST_FILE).exists():
+        raise InputError(f"{out} exists and is not prepared data; choose another --out")
+    try:
+        manifest = Manifest.read(out)
+    except InputError:
+        if overwrite:
+            return None
+        raise
+    found = Plan.of_manifest(manifest)
+    if found == plan:
+        return manifest
+    if overwrite:
+        return None
+    raise InputError(
+        f"{out} holds data prepared otherwise (different: {plan.differences(found)}); "
+        f"choose another --out or pass --overwrite"
+    )

@@ -1,0 +1,130 @@
+"""The decoder: embedding, layers, final norm, output. Grok-1, Grok-2, Mixtral and Llama are values of one ModelSpec.
+
+Shapes: B batch, S sequence, T cached positions, D dim, V vocabulary, L layers, E experts.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from kolossos.model.attention import Attention, AttentionContext, LayerCache
+from kolossos.model.linear import Linear
+from kolossos.model.mlp import GatedMLP
+from kolossos.model.moe import MixtureOfExperts
+from kolossos.model.norm import RMSNorm
+from kolossos.model.rotary import attention_temperature, rotary_tables
+from kolossos.specs.model import ModelSpec
+
+
+@dataclass
+class RouterLosses:
+    """Means over the layers that have experts. balance is 1 when every expert has the same load."""
+
+    balance: Tensor
+    z: Tensor
+    load_LE: Tensor
+
+
+class Layer(nn.Module):
+    """Attention, then a dense MLP, experts, or both; each residual branch between its norms."""
+
+    def __init__(self, spec: ModelSpec):
+        super().__init__()
+        self.branch_scale = spec.branch_scale
+        self.attention_norm = RMSNorm(spec.dim, spec.norm_eps)
+        self.attention = Attention(spec)
+        self.ffn_norm = RMSNorm(spec.dim, spec.norm_eps)
+        self.mlp = GatedMLP(spec.dim, spec.ffn_dim, spec.activation) if spec.ffn_dim else None
+        self.moe = MixtureOfExperts(spec.dim, spec.moe, spec.activation) if spec.moe else None
+        self.attention_post_norm = RMSNorm(spec.dim, spec.norm_eps) if spec.post_norm else None
+        self.ffn_post_norm = RMSNorm(spec.dim, spec.norm_eps) if spec.post_norm else None
+
+    def forward(
+        self, x_BSD: Tensor, context: AttentionContext, cache: LayerCache | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
+        """The residual stream after this layer, and (balance, z, load_E) where it has experts."""
+        attended = self.attention(self.attention_norm(x_BSD), context, cache)
+        x_BSD = x_BSD + (self.attention_post_norm(attended) if self.attention_post_norm else attended)
+        branch, losses = self._feed_forward(self.ffn_norm(x_BSD))
+        return x_BSD + (self.ffn_post_norm(branch) if self.ffn_post_norm else branch), losses
+
+    def _feed_forward(self, x_BSD: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
+        if self.moe is None:
+            assert self.mlp is not None
+            return self.mlp(x_BSD), None
+        out, routing = self.moe(x_BSD)
+        if self.mlp is not None:
+            out = (out + self.mlp(x_BSD)) * self.branch_scale
+        return out, (routing.balance, routing.z, routing.load_E)
+
+
+class Decoder(nn.Module):
+    """Tokens to hidden states (`forward`), and hidden states to logits (`logits`) or, chunked, to a loss.
+
+    Builds on the meta device; `kolossos.model.init.initialize` gives the weights their first values.
+    """
+
+    def __init__(self, spec: ModelSpec):
+        super().__init__()
+        self.spec = spec
+        self.embedding = nn.Embedding(spec.vocab_size, spec.dim, _weight=torch.empty(spec.vocab_size, spec.dim))
+        self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.n_layers))
+        self.norm = RMSNorm(spec.dim, spec.norm_eps)
+        self.output = None if spec.tied_embeddings else Linear(spec.dim, spec.vocab_size)
+        self.recompute = "none"
+
+    @property
+    def output_weight(self) -> Tensor:
+        """The matrix [V, D] that turns hidden states into logits."""
+        return self.embedding.weight if self.output is None else self.output.weight
+
+    def forward(
+        self,
+        tokens_BS: Tensor,
+        *,
+        dtype: torch.dtype = torch.float32,
+        document_BS: Tensor | None = None,
+        allowed_BST: Tensor | None = None,
+        positions_BS: Tensor | None = None,
+        caches: list[LayerCache] | None = None,
+    ) -> tuple[Tensor, RouterLosses | None]:
+        """Final hidden states [B, S, D] in ``dtype``, and the router's losses where there are experts.
+
+        Without ``allowed_BST`` attention is causal, within equal ``document_BS`` if that is given. With ``caches``
+        the tokens stand at ``positions_BS`` and their keys and values are written there.
+        """
+        positions = torch.arange(tokens_BS.shape[1], device=tokens_BS.device)[None] if positions_BS is None else positions_BS
+        context = AttentionContext(
+            rotary=rotary_tables(self.spec, positions, dtype),
+            temperature=attention_temperature(self.spec, positions),
+            document_BS=document_BS,
+            allowed_BST=allowed_BST,
+            positions_BS=positions_BS,
+        )
+        x_BSD = F.embedding(tokens_BS, self.embedding.weight).to(dtype) * self.spec.embedding_multiplier
+        losses = []
+        for i, layer in enumerate(self.layers):
+            if self.recompute == "full" and self.training:
+                x_BSD, layer_losses = checkpoint(layer, x_BSD, context, use_reentrant=False)  # type: ignore[misc]
+            else:
+                x_BSD, layer_losses = layer(x_BSD, context, caches[i] if caches else None)
+            if layer_losses is not None:
+                losses.append(layer_losses)
+        return self.norm(x_BSD), _mean_losses(losses)
+
+    def logits(self, hidden_BSD: Tensor) -> Tensor:
+        """Logits [B, S, V] in fp32 (or wider), whole: for generation and checks; training uses `linear_cross_entropy`."""
+        logits = F.linear(hidden_BSD, self.output_weight.to(hidden_BSD.dtype)) * self.spec.output_multiplier
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        cap = self.spec.output_softcap
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def _mean_losses(losses: list[tuple[Tensor, Tensor, Tensor]]) -> RouterLosses | None:
+    if not losses:
+        return None
+    balance, z, load = (torch.stack(values) for values in zip(*losses, strict=True))
+    return RouterLosses(balance.mean(), z.mean(), load)

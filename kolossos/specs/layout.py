@@ -1,0 +1,49 @@
+"""Layout: how a step is cut over ranks and micro-batches. The same words for planning and for training."""
+
+from typing import Literal, Self
+
+from pydantic import PositiveInt, model_validator
+
+from kolossos.specs.strict import Spec
+
+
+class Layout(Spec):
+    """Degrees of parallelism (in ranks), batch (in sequences) and sequence length (in tokens)."""
+
+    tp: PositiveInt = 1
+    pp: PositiveInt = 1
+    vp: PositiveInt = 1
+    cp: PositiveInt = 1
+    ep: PositiveInt = 1
+    dp_shard: PositiveInt = 1
+    dp_replicate: PositiveInt = 1
+    micro_batch_size: PositiveInt = 8
+    global_batch_size: PositiveInt = 8
+    seq_len: PositiveInt = 256
+    recompute: Literal["none", "selective", "full"] = "none"
+    precision: Literal["bf16", "fp8", "fp32"] = "bf16"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        per_pass = self.micro_batch_size * self.data_parallel
+        if self.global_batch_size % per_pass:
+            raise ValueError(
+                f"global_batch_size = {self.global_batch_size} is not a multiple of micro_batch_size x dp_shard x "
+                f"dp_replicate = {per_pass}"
+            )
+        return self
+
+    @property
+    def data_parallel(self) -> int:
+        """Number of ranks that see different sequences."""
+        return self.dp_shard * self.dp_replicate
+
+    @property
+    def world_size(self) -> int:
+        """Number of ranks; expert parallelism re-uses those of the other axes."""
+        return self.tp * self.pp * self.cp * self.data_parallel
+
+    @property
+    def accumulation_steps(self) -> int:
+        """Micro-batches that each rank adds up before one optimizer step."""
+        return self.global_batch_size // (self.micro_batch_size * self.data_parallel)

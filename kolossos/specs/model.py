@@ -1,0 +1,87 @@
+"""ModelSpec: the shape of a decoder-only language model, dense or mixture of experts.
+
+One spec describes Grok-1 and Grok-2, and with other values Llama and Mixtral. It says what the
+network is, never how it is trained or laid out. Sources of the values stand in the catalogue files.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from kolossos.specs.strict import Spec
+
+
+class RopeScaling(Spec):
+    """Llama 3.1's stretch of the low rotary frequencies (meta-llama, arXiv:2407.21783; HF rope type "llama3")."""
+
+    factor: PositiveFloat
+    low_freq_factor: PositiveFloat = 1.0
+    high_freq_factor: PositiveFloat = 4.0
+    original_max_seq_len: PositiveInt
+
+
+class MoESpec(Spec):
+    """The experts of one layer. The router's softmax runs over all experts before the top-k selection."""
+
+    n_experts: PositiveInt
+    top_k: PositiveInt
+    expert_dim: PositiveInt = Field(description="hidden width of one expert")
+    renormalize: bool = Field(default=False, description="rescale the selected gates to sum to one (Mixtral); Grok does not")
+    router_softcap: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.top_k > self.n_experts:
+            raise ValueError(f"top_k = {self.top_k} selects more experts than n_experts = {self.n_experts}")
+        return self
+
+
+class ModelSpec(Spec):
+    """A decoder. Widths in elements; ``None`` means that the part is absent."""
+
+    name: str
+    source: str = ""
+
+    n_layers: PositiveInt
+    dim: PositiveInt
+    n_heads: PositiveInt
+    n_kv_heads: PositiveInt
+    head_dim: PositiveInt
+    vocab_size: PositiveInt
+    max_seq_len: PositiveInt
+
+    ffn_dim: PositiveInt | None = Field(default=None, description="width of a dense gated MLP in every layer")
+    moe: MoESpec | None = None
+    branch_scale: PositiveFloat = Field(default=1.0, description="factor on (dense + experts) where a layer has both")
+    activation: Literal["silu", "gelu_tanh"] = "silu"
+
+    norm_eps: PositiveFloat = 1e-5
+    post_norm: bool = Field(default=False, description="RMSNorm after each block too, before the residual sum (Grok)")
+
+    rope_theta: PositiveFloat = 10_000.0
+    rope_scaling: RopeScaling | None = None
+    attn_scale: PositiveFloat | None = Field(default=None, description="factor on q.k; default head_dim^-0.5")
+    attn_softcap: PositiveFloat | None = Field(default=None, description="c in c tanh(logits / c)")
+    attn_temperature_len: PositiveInt | None = Field(
+        default=None, description="beyond this position logits grow with log2(position) / log2(len) (Grok-2)"
+    )
+
+    tied_embeddings: bool = False
+    embedding_multiplier: PositiveFloat = 1.0
+    output_multiplier: PositiveFloat = 1.0
+    output_softcap: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(f"n_heads = {self.n_heads} is not a multiple of n_kv_heads = {self.n_kv_heads}")
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim = {self.head_dim} is odd; rotary embeddings turn pairs of elements")
+        if self.ffn_dim is None and self.moe is None:
+            raise ValueError("neither ffn_dim nor [moe]: a layer needs a dense MLP, experts, or both")
+        return self
+
+    @property
+    def attention_scale(self) -> float:
+        """Factor on the attention logits."""
+        return self.attn_scale if self.attn_scale is not None else self.head_dim**-0.5
