@@ -8,8 +8,8 @@ A contestant is a fresh process (peers/worker.py); rounds go over all rows in tu
 environment that shares the torch of Kolossos' own:
 
     python -m venv .bench-venv
-    python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > kolossos.pth
-    mv kolossos.pth "$(.bench-venv/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
+    SITE="import sysconfig; print(sysconfig.get_path('purelib'))"
+    python -c "$SITE" > "$(.bench-venv/bin/python -c "$SITE")/kolossos.pth"
     .bench-venv/bin/pip install -r benchmarks/requirements.txt
 
 (with Kolossos' environment active). torchtitan 0.3.0 is no row: as released it does not train on a CPU.
@@ -27,7 +27,7 @@ from machine import describe, matmul_peak
 from peers.aims import verdicts
 from peers.page import markdown, print_tables
 from peers.rounds import Heat, run_rounds
-from peers.rows import CONTESTANTS, MODELS, rows_of
+from peers.rows import CONTESTANTS, MODELS, PRECISIONS, rows_of
 from peers.standings import standings_of
 from rich.console import Console
 
@@ -38,6 +38,7 @@ INSTALL = "see the head of benchmarks/train_speed.py; .bench-venv/bin/pip instal
 def main(
     models: Annotated[str, typer.Option(help="dense, moe or both")] = ",".join(MODELS),
     contestants: Annotated[str, typer.Option(help="comma-separated")] = ",".join(CONTESTANTS),
+    precisions: Annotated[str, typer.Option(help="comma-separated")] = ",".join(PRECISIONS),
     threads: Annotated[str, typer.Option(help="numbers of threads, comma-separated")] = "1,2",
     rounds: Annotated[int, typer.Option(min=1)] = 3,
     steps: Annotated[int, typer.Option(min=1, help="timed steps in a round")] = 8,
@@ -54,6 +55,7 @@ def main(
         for model in choices(models, MODELS, "--models")
         for contestant in choices(contestants, CONTESTANTS, "--contestants")
         for row in rows_of(contestant, model)
+        if row.precision in choices(precisions, PRECISIONS, "--precisions")
         for is_busy in ((False, True) if busy else (False,))
     ]
     progress = Console(stderr=True)

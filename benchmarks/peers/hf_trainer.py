@@ -55,12 +55,9 @@ def model_of(row: Row, shape: Shape) -> PreTrainedModel:
     if not shape.n_experts:
         config = LlamaConfig(**widths)
     else:
-        config = MixtralConfig(
-            **widths,
-            num_local_experts=shape.n_experts,
-            num_experts_per_tok=shape.experts_per_token,
-            experts_implementation=EXPERTS_IMPLEMENTATION[row.experts],
-        )
+        widths["num_local_experts"] = shape.n_experts
+        widths["num_experts_per_tok"] = shape.experts_per_token
+        config = MixtralConfig(**widths, **{"experts_implementation": EXPERTS_IMPLEMENTATION[row.experts]})
     dtype = torch.bfloat16 if row.precision == "bf16" else torch.float32
     return AutoModelForCausalLM.from_config(config, dtype=dtype)
 

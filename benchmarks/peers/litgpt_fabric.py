@@ -4,6 +4,9 @@ Its `pretrain` command stops at a mixture of experts: it counts FLOPs on the met
 has no result. The step itself runs, so it is written out here as it stands there, without that count and the logs.
 """
 
+# pyright: reportMissingImports=false
+# (litgpt and lightning live in .bench-venv alone)
+
 import lightning
 import numpy as np
 import torch

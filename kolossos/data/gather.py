@@ -11,7 +11,7 @@ from kolossos.data.duplicates import fingerprint, normalised, sketch
 from kolossos.data.options import PrepareOptions
 from kolossos.data.readers import NotText, read_documents
 from kolossos.data.sources import Source, SourceFile
-from kolossos.data.whole_files import write_whole
+from kolossos.files import write_whole
 from kolossos.data.work_files import WorkDocument, write_work_file
 
 TASK_BYTES = 4 << 20

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from kolossos.data.manifest import MANIFEST_FILE, Manifest, OptionsRecord
 from kolossos.data.sources import Source
-from kolossos.data.whole_files import UNFINISHED_SUFFIX, sync_folder, write_whole
+from kolossos.files import UNFINISHED_SUFFIX, sync_folder, write_whole
 from kolossos.errors import InputError
 
 PLAN_FILE = "plan.json"

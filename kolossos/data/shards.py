@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from kolossos.data.manifest import ShardRecord, SplitName, SplitRecord
-from kolossos.data.whole_files import whole_file, write_whole
+from kolossos.files import whole_file, write_whole
 
 
 def token_dtype_name(vocab_size: int) -> Literal["uint16", "uint32"]:

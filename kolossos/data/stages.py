@@ -25,7 +25,7 @@ from kolossos.data.progress import Progress
 from kolossos.data.shards import ShardWriter, sha256_of, token_dtype_name
 from kolossos.data.sources import Source
 from kolossos.data.tokenizer import TOKENIZER_FILE, Tokenizer
-from kolossos.data.whole_files import whole_file
+from kolossos.files import whole_file
 from kolossos.errors import InputError
 
 TOKENIZER_SAMPLE_BYTES = 256 << 20  # more text changes a vocabulary little and costs memory and time

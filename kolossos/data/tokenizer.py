@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from kolossos.data.whole_files import write_whole
+from kolossos.files import write_whole
 from kolossos.errors import InputError
 
 TOKENIZER_FILE = "tokenizer.json"

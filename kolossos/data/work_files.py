@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolossos.data.whole_files import whole_file
+from kolossos.files import whole_file
 
 if TYPE_CHECKING:
     import pyarrow

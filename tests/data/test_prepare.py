@@ -121,6 +121,38 @@ prepare([{str(source)!r}], {str(tmp_path / "data")!r}, options, workers=1, progr
     assert times == {name: (made.folder / name).stat().st_mtime_ns for name in times}  # not written again
 
 
+def test_cut_off_before_any_rename_an_overwrite_ends_complete_and_loses_nothing(
+    tmp_path: Path, content_of: ContentOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [tmp_path / "texts" / f"{name}.txt" for name in "abc"]
+    texts[0].parent.mkdir()
+    for text in texts:
+        text.write_text(f"Some words to learn from, of {text.stem}.")
+    options, real_replace = PrepareOptions(vocab_size=300), os.replace
+    prepare([str(texts[0])], tmp_path / "data", options, workers=1)
+    expected = prepare([str(texts[0].parent)], tmp_path / "expected", options, workers=1)
+    allowed = 0
+
+    def replace(source: Path, target: Path) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Interrupted
+        real_replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    while True:
+        left = allowed
+        try:
+            prepare([str(texts[0].parent)], tmp_path / "data", options, workers=1, overwrite=True)
+            break
+        except Interrupted:
+            allowed += 1
+            assert any((tmp_path / name / "manifest.json").exists() for name in ("data", "data.replaced"))
+    assert content_of(tmp_path / "data") == content_of(expected.folder)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data", "expected", "texts"]
+
+
 def test_same_command_again_does_nothing_and_another_one_is_refused(source: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("Some words to learn from, again and again.")

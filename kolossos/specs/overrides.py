@@ -1,0 +1,28 @@
+"""``--set key=value``: change single values of a specification from the command line."""
+
+import tomllib
+from typing import Any
+
+from kolossos.errors import InputError
+
+
+def apply_overrides(values: dict[str, Any], overrides: list[str]) -> None:
+    """Set dotted keys in ``values`` in place; a value is read as TOML, or as a plain string where it is none."""
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        parts = key.strip().split(".")
+        if not separator or not all(parts):
+            raise InputError(f"--set {override}: expected key=value, such as optimizer.lr=0.001")
+        table = values
+        for part in parts[:-1]:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise InputError(f"--set {override}: '{part}' is a value, not a table")
+        table[parts[-1]] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

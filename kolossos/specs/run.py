@@ -1,0 +1,168 @@
+"""RunSpec: everything that decides what a training run computes, in one TOML file.
+
+Two runs with equal `model`, `data`, `layout`, `optimizer`, `schedule`, `loss` and `seed` compute the same bits on the
+same machine; the other tables only decide what is written down, how often, and with which threads.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from kolossos.errors import InputError
+from kolossos.specs.catalogue import load_model
+from kolossos.specs.layout import Layout
+from kolossos.specs.model import ModelSpec
+from kolossos.specs.overrides import apply_overrides
+from kolossos.specs.strict import Spec, read_toml
+
+Fraction = NonNegativeFloat
+
+
+class DataSpec(Spec):
+    """Where the prepared tokens lie, and whether documents attend across their borders."""
+
+    path: str
+    mask_documents: bool = True
+
+
+class OptimizerSpec(Spec):
+    """AdamW for everything, or Muon for the matrices and AdamW for the rest. Learning rates are the peak ones."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    lr: PositiveFloat = 3e-4
+    muon_lr: PositiveFloat = Field(default=0.02, description="for matrices, if name = 'muon'")
+    embedding_lr_factor: PositiveFloat = Field(default=1.0, description="times lr, for embedding and output matrices")
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.95
+    eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.1
+    momentum: Fraction = Field(default=0.95, description="Muon's")
+    clip_norm: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key in ("beta1", "beta2", "momentum"):
+            if getattr(self, key) >= 1.0:
+                raise ValueError(f"{key} = {getattr(self, key)} must be below 1")
+        return self
+
+
+class ScheduleSpec(Spec):
+    """Linear warm-up, then a cosine, or stable and a linear decay at the end (warmup-stable-decay, arXiv:2404.06395)."""
+
+    steps: PositiveInt
+    warmup_steps: NonNegativeInt = 0
+    kind: Literal["cosine", "wsd"] = "cosine"
+    decay_fraction: Fraction = Field(default=0.2, le=1.0, description="share of the steps that decay, for wsd")
+    final_fraction: Fraction = Field(default=0.0, le=1.0, description="learning rate at the end, as a share of the peak")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps = {self.warmup_steps} exceeds steps = {self.steps}")
+        return self
+
+
+class LossSpec(Spec):
+    """Factors on the router's two auxiliary losses."""
+
+    balance: NonNegativeFloat = 0.01
+    router_z: NonNegativeFloat = 0.001
+
+
+class CheckpointSpec(Spec):
+    """How often to save (0: only at the end) and how many checkpoints to keep."""
+
+    every: NonNegativeInt = 200
+    keep: PositiveInt = 2
+
+
+class EvaluateSpec(Spec):
+    """Validation during the run: every so many steps (0: only at the end), on at most so many batches."""
+
+    every: NonNegativeInt = 0
+    batches: PositiveInt = 16
+    sample_prompt: str = ""
+    sample_tokens: NonNegativeInt = 0
+
+
+class ComputeSpec(Spec):
+    """How the machine is used. ``threads`` = 0 takes what torch takes; ``compile`` = auto uses torch.compile if it can."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: NonNegativeInt = 0
+    compile: Literal["auto", "on", "off"] = "auto"
+
+
+class RunSpec(Spec):
+    """One training run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: NonNegativeInt = 1
+    model: ModelSpec
+    data: DataSpec
+    layout: Layout = Layout()
+    optimizer: OptimizerSpec = OptimizerSpec()
+    schedule: ScheduleSpec
+    loss: LossSpec = LossSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+    evaluate: EvaluateSpec = EvaluateSpec()
+    compute: ComputeSpec = ComputeSpec()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.layout.seq_len > self.model.max_seq_len:
+            raise ValueError(
+                f"layout.seq_len = {self.layout.seq_len} exceeds the model's max_seq_len = {self.model.max_seq_len}"
+            )
+        return self
+
+    def to_toml(self) -> str:
+        """The resolved run file: every value spelt out."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
+
+
+OPERATIONAL = ("checkpoint", "evaluate", "compute")  # tables that may change between two parts of one run
+
+
+def load_run(path: Path, overrides: list[str] | None = None) -> RunSpec:
+    """Read a run file; ``overrides`` are "key=value" with dotted keys and TOML values.
+
+    ``[model]`` names a catalogue entry or a TOML file in ``spec``; other keys there replace single values of it.
+    Raises InputError for anything unreadable, unknown or impossible.
+    """
+    values = read_toml(path)
+    apply_overrides(values, overrides or [])
+    table = values.get("model")
+    if isinstance(table, dict) and "spec" in table:
+        values["model"] = _merge_model(table, path)
+    elif isinstance(table, str):
+        raise InputError(f"{path}: model = {table!r}: expected a table; write model.spec = {table!r}")
+    return RunSpec.parse(values, str(path))
+
+
+def changed_keys(before: RunSpec, after: RunSpec) -> list[tuple[str, Any, Any]]:
+    """The keys that decide what is computed and differ, with both values."""
+    old, new = (_flat(spec.model_dump(exclude=set(OPERATIONAL))) for spec in (before, after))
+    return [(key, old.get(key), new.get(key)) for key in sorted(old | new) if old.get(key) != new.get(key)]
+
+
+def _merge_model(table: dict[str, Any], path: Path) -> dict[str, Any]:
+    name = table["spec"]
+    if not isinstance(name, str):
+        raise InputError(f"{path}: key 'model.spec' = {name!r}: expected the name of a model")
+    relative = path.parent / name
+    base = load_model(str(relative) if name.endswith(".toml") and relative.is_file() else name).model_dump()
+    changes = {key: value for key, value in table.items() if key != "spec"}
+    if isinstance(changes.get("moe"), dict):
+        changes["moe"] = {**(base["moe"] or {}), **changes["moe"]}
+    return {**base, **changes}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat

@@ -1,0 +1,38 @@
+"""torch.compile where it pays: each layer on its own, for all layers are the same program and compile once."""
+
+import shutil
+import sys
+
+import torch
+
+from kolossos.errors import InputError
+from kolossos.model import loss
+from kolossos.model.decoder import Decoder
+
+
+def compiler_missing(device: torch.device) -> str | None:
+    """Why torch.compile cannot work here, or None if it can."""
+    if sys.platform == "win32":
+        return "torch.compile is not supported on this platform"
+    if device.type == "cpu" and not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
+        return "no C++ compiler (g++ or clang++) was found"
+    return None
+
+
+def compile_training(model: Decoder, mode: str, device: torch.device) -> str:
+    """Compile the layers and the loss in place if ``mode`` (auto, on, off) and machine allow it; says what was done.
+
+    The embedding stays outside: compiled, its gradient would be summed by several threads in changing order.
+    """
+    missing = compiler_missing(device)
+    if mode == "off":
+        return "off"
+    if missing:
+        if mode == "on":
+            raise InputError(f"compute.compile = 'on', but {missing}; use 'auto' or 'off'")
+        return f"off: {missing}"
+    for layer in model.layers:
+        layer.compile(dynamic=False)
+    model.norm.compile(dynamic=False)
+    loss.use_compiled_chunk_loss()
+    return "on"
