@@ -78,11 +78,11 @@ def choices(given: str, known: tuple[str, ...], option: str) -> list[str]:
 
 def show(records: list[dict]) -> None:
     groups = standings_of(records)
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     print_tables(groups, console)
     for verdict in verdicts(groups):
         console.print(verdict, highlight=False)
-    if any("skipped" in record for record in records):
+    if any("not installed" in record.get("skipped", "") for record in records):
         console.print(f"To install the peers: {INSTALL}", highlight=False)
 
 

@@ -1,6 +1,7 @@
 """Hugging Face Trainer on LlamaConfig or MixtralConfig: its own loop, timed by a callback; no logs, no checkpoints."""
 
 import tempfile
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def train(row: Row, shape: Shape, batches: np.ndarray, stopwatch: Stopwatch) -> 
 
 
 def model_of(row: Row, shape: Shape) -> PreTrainedModel:
-    widths = {
+    widths: dict[str, Any] = {
         "hidden_size": shape.dim,
         "num_hidden_layers": shape.n_layers,
         "num_attention_heads": shape.n_heads,
@@ -57,7 +58,8 @@ def model_of(row: Row, shape: Shape) -> PreTrainedModel:
     else:
         widths["num_local_experts"] = shape.n_experts
         widths["num_experts_per_tok"] = shape.experts_per_token
-        config = MixtralConfig(**widths, **{"experts_implementation": EXPERTS_IMPLEMENTATION[row.experts]})
+        widths["experts_implementation"] = EXPERTS_IMPLEMENTATION[row.experts]
+        config = MixtralConfig(**widths)
     dtype = torch.bfloat16 if row.precision == "bf16" else torch.float32
     return AutoModelForCausalLM.from_config(config, dtype=dtype)
 

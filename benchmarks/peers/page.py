@@ -25,11 +25,9 @@ def title_of(group: Group) -> str:
 
 
 def cells_of(standing: Standing, peer: Standing | None) -> list[str]:
-    name = [standing.row.contestant, standing.row.settings]
-    if standing.skipped:
-        return [*name, f"skipped: {standing.skipped}", *[""] * (len(COLUMNS) - 3)]
     return [
-        *name,
+        standing.row.contestant,
+        standing.row.settings,
         f"{standing.tokens_per_s:,.0f}",
         f"{standing.slowest_round:,.0f}–{standing.fastest_round:,.0f}",
         f"{standing.tokens_per_s / peer.tokens_per_s:.2f}" if peer else "",
@@ -44,18 +42,30 @@ def print_tables(groups: dict[Group, list[Standing]], console: Console) -> None:
     for group, standings in groups.items():
         table = Table(title=title_of(group))
         for column in COLUMNS:
-            table.add_column(column, justify="left" if column in ("contestant", "settings") else "right")
-        for standing in standings:
+            is_text = column in ("contestant", "settings")
+            table.add_column(column, justify="left" if is_text else "right", no_wrap=is_text)
+        for standing in ran(standings):
             style = None if standing.is_peer else "bold"
             table.add_row(*cells_of(standing, best_of(standings)), style=style)
         console.print(table)
+        for line in skipped_lines(standings):
+            console.print(line, highlight=False)
+
+
+def ran(standings: list[Standing]) -> list[Standing]:
+    return [standing for standing in standings if not standing.skipped]
+
+
+def skipped_lines(standings: list[Standing]) -> list[str]:
+    return [f"skipped {s.row.contestant} {s.row.settings}: {s.skipped}" for s in standings if s.skipped]
 
 
 def markdown(groups: dict[Group, list[Standing]], verdicts: list[str], machine: dict, command: str) -> str:
     lines = ["# Training speed against peers", "", f"`{command}`", "", *machine_lines(machine)]
     for group, standings in groups.items():
         lines += ["", f"## {title_of(group)}", "", markdown_row(COLUMNS), markdown_row(["---"] * len(COLUMNS))]
-        lines += [markdown_row(cells_of(standing, best_of(standings))) for standing in standings]
+        lines += [markdown_row(cells_of(standing, best_of(standings))) for standing in ran(standings)]
+        lines += [f"\n{line}" for line in skipped_lines(standings)]
     if verdicts:
         lines += ["", "## Aims", "", *(f"- {verdict}" for verdict in verdicts)]
     return "\n".join(lines) + "\n"

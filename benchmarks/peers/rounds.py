@@ -55,12 +55,13 @@ def run_heat(heat: Heat, n_steps: int) -> dict:
     """The worker's JSON; peers run in the environment that their users get, apart from the number of threads."""
     python = sys.executable if heat.row.contestant in ("kolossos", "plain") else str(PEERS_PYTHON)
     if not Path(python).exists():
-        return {"skipped": f"{PEERS_PYTHON.parents[1].name} does not exist"}
+        return {"skipped": f"{PEERS_PYTHON.parents[1].name} is not installed"}
     options = ["--threads", str(heat.threads), "--warmup", str(WARMUP_STEPS), "--steps", str(n_steps)]
+    given = filter(None, [os.environ.get("PYTHONPATH")])
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(heat.threads),
-        "PYTHONPATH": os.pathsep.join([str(BENCHMARKS), str(BENCHMARKS.parent)]),
+        "PYTHONPATH": os.pathsep.join([str(BENCHMARKS), str(BENCHMARKS.parent), *given]),
     }
     command = [python, "-m", "peers.worker", *heat.row.arguments(), *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -6,7 +6,8 @@ from itertools import product
 
 @dataclass(frozen=True)
 class Row:
-    """precision: fp32; autocast (fp32 weights, bf16 matmuls); bf16 (weights, gradients and moments too).
+    """precision: fp32; autocast (fp32 weights, bf16 matmuls); bf16 (weights, gradients and moments too; Kolossos' bf16
+    keeps weights and moments in fp32, so it stands between the two).
 
     experts: how an MoE runs its experts, for a contestant that offers a choice: loop (one matmul each) or grouped
     (`grouped_mm`).
@@ -38,7 +39,7 @@ PRECISIONS = ("fp32", "autocast", "bf16")
 def rows_of(contestant: str, model: str) -> list[Row]:
     """All settings under which a contestant might be at its best; what it does not offer is left out."""
     if contestant == "kolossos":
-        return [Row(contestant, model, precision) for precision in ("fp32", "bf16")]
+        return [Row(contestant, model, *choice) for choice in product(("fp32", "bf16"), (False, True))]
     if model == "dense" or contestant == "litgpt":
         return [Row(contestant, model, *choice) for choice in product(PRECISIONS, (False, True))]
     # A loop over experts breaks the graph at each of them, and torch 2.13 compiles grouped_mm for bf16 alone.

@@ -45,6 +45,11 @@ class Corpus:
     def tokenizer_path(self) -> Path:
         return self.folder / TOKENIZER_FILE
 
+    @property
+    def validation_text_path(self) -> Path:
+        """The held-out documents as plain text."""
+        return self.folder / VALIDATION_TEXT_FILE
+
     def tokenizer(self) -> Tokenizer:
         """The tokenizer that the data was made with."""
         return Tokenizer.load(self.tokenizer_path)

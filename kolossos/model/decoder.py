@@ -4,6 +4,7 @@ Shapes: B batch, S sequence, T cached positions, D dim, V vocabulary, L layers, 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from kolossos.model.attention import Attention, AttentionContext, LayerCache
 from kolossos.model.linear import Linear
+from kolossos.model.loss import ChunkLoss, chunk_loss, linear_cross_entropy
 from kolossos.model.mlp import GatedMLP
 from kolossos.model.moe import MixtureOfExperts
 from kolossos.model.norm import RMSNorm
@@ -34,6 +36,7 @@ class Layer(nn.Module):
     def __init__(self, spec: ModelSpec):
         super().__init__()
         self.branch_scale = spec.branch_scale
+        self.recompute_feed_forward = False
         self.attention_norm = RMSNorm(spec.dim, spec.norm_eps)
         self.attention = Attention(spec)
         self.ffn_norm = RMSNorm(spec.dim, spec.norm_eps)
@@ -48,7 +51,11 @@ class Layer(nn.Module):
         """The residual stream after this layer, and (balance, z, load_E) where it has experts."""
         attended = self.attention(self.attention_norm(x_BSD), context, cache)
         x_BSD = x_BSD + (self.attention_post_norm(attended) if self.attention_post_norm else attended)
-        branch, losses = self._feed_forward(self.ffn_norm(x_BSD))
+        normed = self.ffn_norm(x_BSD)
+        if self.recompute_feed_forward and self.training:
+            branch, losses = checkpoint(self._feed_forward, normed, use_reentrant=False)  # type: ignore[misc]
+        else:
+            branch, losses = self._feed_forward(normed)
         return x_BSD + (self.ffn_post_norm(branch) if self.ffn_post_norm else branch), losses
 
     def _feed_forward(self, x_BSD: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
@@ -74,7 +81,17 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.n_layers))
         self.norm = RMSNorm(spec.dim, spec.norm_eps)
         self.output = None if spec.tied_embeddings else Linear(spec.dim, spec.vocab_size)
-        self.recompute = "none"
+        self.recompute_layers = False
+        self.chunk_loss: ChunkLoss = chunk_loss
+
+    def set_recompute(self, mode: Literal["none", "selective", "full"]) -> None:
+        """What backward computes again instead of keeping: nothing, the feed-forward branches, or whole layers.
+
+        Attention logits are computed again in every mode.
+        """
+        self.recompute_layers = mode == "full"
+        for layer in self.layers:
+            layer.recompute_feed_forward = mode == "selective"
 
     @property
     def output_weight(self) -> Tensor:
@@ -107,7 +124,7 @@ class Decoder(nn.Module):
         x_BSD = F.embedding(tokens_BS, self.embedding.weight).to(dtype) * self.spec.embedding_multiplier
         losses = []
         for i, layer in enumerate(self.layers):
-            if self.recompute == "full" and self.training:
+            if self.recompute_layers and self.training:
                 x_BSD, layer_losses = checkpoint(layer, x_BSD, context, use_reentrant=False)  # type: ignore[misc]
             else:
                 x_BSD, layer_losses = layer(x_BSD, context, caches[i] if caches else None)
@@ -115,8 +132,19 @@ class Decoder(nn.Module):
                 losses.append(layer_losses)
         return self.norm(x_BSD), _mean_losses(losses)
 
+    def loss(self, hidden_BSD: Tensor, targets_BS: Tensor) -> Tensor:
+        """Sum (nats) of -log p(target) over the targets that count; logits are never whole in memory."""
+        return linear_cross_entropy(
+            hidden_BSD.flatten(0, 1),
+            self.output_weight,
+            targets_BS.flatten(),
+            self.spec.output_multiplier,
+            self.spec.output_softcap,
+            self.chunk_loss,
+        )
+
     def logits(self, hidden_BSD: Tensor) -> Tensor:
-        """Logits [B, S, V] in fp32 (or wider), whole: for generation and checks; training uses `linear_cross_entropy`."""
+        """Logits [B, S, V] in fp32 (or wider), whole: for generation and checks; training uses `loss`."""
         logits = F.linear(hidden_BSD, self.output_weight.to(hidden_BSD.dtype)) * self.spec.output_multiplier
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         cap = self.spec.output_softcap

@@ -6,7 +6,7 @@ survives and nothing is computed twice (the idea of Liger's fused linear cross-e
 Shapes: N tokens, D dim, V vocabulary, C tokens of a chunk.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -17,13 +17,25 @@ IGNORE = -1
 CHUNK_BYTES = 8 << 20  # of one chunk's fp32 logits: small enough for a core's cache, large enough for the matrix units
 
 
+ChunkLoss = Callable[[Tensor, Tensor, float, float | None], tuple[Tensor, Tensor]]
+
+
 def linear_cross_entropy(
-    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, multiplier: float, softcap: float | None
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    targets_N: Tensor,
+    multiplier: float,
+    softcap: float | None,
+    chunk_loss: ChunkLoss,
 ) -> Tensor:
-    """Sum (nats, fp32 scalar) of -log p(target) over tokens whose target is not ``IGNORE``."""
+    """Sum (nats, fp32 scalar) of -log p(target) over tokens whose target is not ``IGNORE``.
+
+    ``chunk_loss`` is the function of that name below, or a compiled form of it.
+    """
     weight = weight_VD.to(hidden_ND.dtype)
     if torch.is_grad_enabled():
-        return _LinearCrossEntropy.apply(hidden_ND, weight, targets_N, multiplier, softcap)  # type: ignore[return-value]
+        loss = _LinearCrossEntropy.apply(hidden_ND, weight, targets_N, multiplier, softcap, chunk_loss)
+        return loss  # type: ignore[return-value]
     total = hidden_ND.new_zeros((), dtype=torch.float32)
     for hidden, targets in _chunks(hidden_ND, targets_N, weight.shape[0]):
         logits = F.linear(hidden, weight).float() * multiplier
@@ -36,7 +48,13 @@ def linear_cross_entropy(
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, multiplier: float, softcap: float | None
+        ctx: Any,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        targets_N: Tensor,
+        multiplier: float,
+        softcap: float | None,
+        chunk_loss: ChunkLoss,
     ) -> Tensor:
         total = hidden_ND.new_zeros((), dtype=torch.float32)
         d_hidden_ND = torch.empty_like(hidden_ND)
@@ -56,7 +74,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden_ND, d_weight_VD = ctx.saved_tensors
         d_hidden = d_hidden_ND * grads[0].to(d_hidden_ND.dtype)
-        return d_hidden, (d_weight_VD * grads[0]).to(ctx.weight_dtype), None, None, None
+        return d_hidden, (d_weight_VD * grads[0]).to(ctx.weight_dtype), None, None, None, None
 
 
 def chunk_loss(

@@ -6,8 +6,8 @@ import sys
 import torch
 
 from kolossos.errors import InputError
-from kolossos.model import loss
 from kolossos.model.decoder import Decoder
+from kolossos.model.loss import chunk_loss
 
 
 def compiler_missing(device: torch.device) -> str | None:
@@ -34,5 +34,5 @@ def compile_training(model: Decoder, mode: str, device: torch.device) -> str:
     for layer in model.layers:
         layer.compile(dynamic=False)
     model.norm.compile(dynamic=False)
-    loss.use_compiled_chunk_loss()
+    model.chunk_loss = torch.compile(chunk_loss, dynamic=False)
     return "on"

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from kolossos.model.decoder import Decoder
-from kolossos.model.loss import linear_cross_entropy
 from kolossos.specs.run import LossSpec
 from kolossos.train.optimizer import Optimizer
 
@@ -48,13 +47,7 @@ def train_step(
     loss, balance, z, load = None, None, None, None
     for batch in micro_batches:
         hidden_BSD, router = model(batch.tokens_BS, dtype=dtype, document_BS=batch.document_BS)
-        nats = linear_cross_entropy(
-            hidden_BSD.flatten(0, 1),
-            model.output_weight,
-            batch.targets_BS.flatten(),
-            model.spec.output_multiplier,
-            model.spec.output_softcap,
-        )
+        nats = model.loss(hidden_BSD, batch.targets_BS)
         micro_loss = nats / (batch.targets_BS.numel() * n_micro_batches)
         objective = micro_loss
         if router is not None:

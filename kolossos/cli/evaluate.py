@@ -1,0 +1,21 @@
+"""``kolossos eval``: validation loss and bits per byte of a checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A run folder, or a Hugging Face style folder.", show_default=False)],
+    data: Annotated[Path | None, typer.Option(help="Prepared data.", show_default="the run's own")] = None,
+    step: Annotated[int | None, typer.Option(help="Checkpoint.", show_default="newest good one")] = None,
+    seq_len: Annotated[int | None, typer.Option(help="Window in tokens.", show_default="the run's, or 1024")] = None,
+    batch_size: Annotated[int, typer.Option(help="Sequences at a time.")] = 8,
+    precision: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Score held-out documents: mean loss a token and bits per byte, beside gzip and xz on the same bytes."""
+    from kolossos.cli.evaluating import run_evaluation
+
+    run_evaluation(model, data, step, seq_len, batch_size, precision, json)

@@ -1,0 +1,62 @@
+"""The command `kolossos`: registers the commands, prints what was wrong with the input, sets up the threads.
+
+Nothing heavy is imported here: torch is loaded only inside the commands that need it.
+"""
+
+import os
+import sys
+
+import typer
+
+from kolossos import __version__
+from kolossos.cli import data
+from kolossos.cli.chat import chat
+from kolossos.cli.complete import complete
+from kolossos.cli.evaluate import evaluate
+from kolossos.cli.export import export
+from kolossos.cli.models import models
+from kolossos.cli.train import train
+from kolossos.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Plan, train, run and use a Grok-class language model.",
+)
+app.add_typer(data.app, name="data")
+app.command()(train)
+app.command(name="eval")(evaluate)
+app.command()(chat)
+app.command()(complete)
+app.command()(export)
+app.command()(models)
+
+
+@app.callback(invoke_without_command=True)
+def _front(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: bad input is one line and exit code 2."""
+    wait_briefly()
+    try:
+        app()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def wait_briefly() -> None:
+    """Let OpenMP threads spin only shortly before they sleep: on a shared machine the default costs up to 9 times.
+
+    Read by libgomp when torch is loaded, so it is set before; whoever sets it or OMP_WAIT_POLICY has their way.
+    benchmarks/busy_core.py measures the choice.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -1,0 +1,62 @@
+"""Validation: mean nats a token, and bits per byte of the held-out text."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from kolossos.data.batches import IGNORED_TARGET, Batch
+from kolossos.data.tokenizer import Tokenizer
+from kolossos.model.decoder import Decoder
+from kolossos.train.tokens import to_micro_batch
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Sum of nats over ``tokens`` targets, which stand for ``n_bytes`` of text (an end token for none)."""
+
+    nats: float
+    tokens: int
+    n_bytes: int
+
+    @property
+    def loss(self) -> float:
+        """Mean nats a token."""
+        return self.nats / self.tokens
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits that the model needs for a byte of text; end tokens are paid for, too."""
+        return self.nats / math.log(2) / self.n_bytes
+
+
+def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
+    """Bytes of text that each token id stands for, (vocab_size,) int64; special tokens stand for none."""
+    return np.array([len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size)], dtype=np.int64)
+
+
+@torch.no_grad()
+def evaluate(
+    model: Decoder,
+    batches: Iterable[Batch],
+    bytes_of_token: np.ndarray,
+    dtype: torch.dtype,
+    device: torch.device,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Evaluation:
+    """Sum the loss over all targets that count; ``progress`` hears the number of tokens after each batch."""
+    was_training = model.training
+    model.eval()
+    nats, tokens, n_bytes = 0.0, 0, 0
+    for batch in batches:
+        micro = to_micro_batch(batch, device)
+        hidden, _ = model(micro.tokens_BS, dtype=dtype, document_BS=micro.document_BS)
+        nats += model.loss(hidden, micro.targets_BS).item()
+        counted = batch.targets_BS[batch.targets_BS != IGNORED_TARGET]
+        tokens += counted.size
+        n_bytes += int(bytes_of_token[counted].sum())
+        progress(tokens)
+    model.train(was_training)
+    return Evaluation(nats, tokens, n_bytes)
