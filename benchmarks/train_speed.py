@@ -60,7 +60,12 @@ def main(
     ]
     progress = Console(stderr=True)
     machine = {**describe(), "matmul": list(filter(None, map(matmul_peak, sorted({heat.threads for heat in heats}))))}
-    records = run_rounds(heats, rounds, steps, report=lambda line: progress.print(line, highlight=False))
+    records = []
+    try:
+        for record in run_rounds(heats, rounds, steps, report=lambda line: progress.print(line, highlight=False)):
+            records.append(record)
+    except KeyboardInterrupt:
+        progress.print("stopped; this is what was measured:")
     if as_json:
         print(json.dumps({"machine": machine, "records": records}, indent=1))
     else:
@@ -78,7 +83,7 @@ def choices(given: str, known: tuple[str, ...], option: str) -> list[str]:
 
 def show(records: list[dict]) -> None:
     groups = standings_of(records)
-    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console = Console() if sys.stdout.isatty() else Console(width=140)
     print_tables(groups, console)
     for verdict in verdicts(groups):
         console.print(verdict, highlight=False)

@@ -15,6 +15,7 @@ COLUMNS = (
     "peak MiB",
     "params M",
     "loss",
+    "others' cores",
 )
 
 
@@ -35,6 +36,7 @@ def cells_of(standing: Standing, peer: Standing | None) -> list[str]:
         f"{standing.peak_rss_mib:,.0f}",
         f"{standing.parameters / 1e6:.2f}",
         f"{standing.mean_loss:.3f}",
+        "" if standing.other_cores is None else f"{standing.other_cores:.1f}",
     ]
 
 
@@ -42,8 +44,8 @@ def print_tables(groups: dict[Group, list[Standing]], console: Console) -> None:
     for group, standings in groups.items():
         table = Table(title=title_of(group))
         for column in COLUMNS:
-            is_text = column in ("contestant", "settings")
-            table.add_column(column, justify="left" if is_text else "right", no_wrap=is_text)
+            justify = "left" if column in ("contestant", "settings") else "right"
+            table.add_column(column, justify=justify, no_wrap=True)
         for standing in ran(standings):
             style = None if standing.is_peer else "bold"
             table.add_row(*cells_of(standing, best_of(standings)), style=style)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .contest import WARMUP_STEPS
+from .disturbance import Disturbance
 from .rows import Row
 
 BENCHMARKS = Path(__file__).parents[1]
@@ -34,21 +35,24 @@ class Heat:
     busy: bool = False
 
 
-def run_rounds(heats: list[Heat], n_rounds: int, n_steps: int, report: Callable[[str], None]) -> list[dict]:
-    """One record for each heat and round: the heat's fields, and what the worker measured, or why it did not."""
-    records = []
+def run_rounds(heats: list[Heat], n_rounds: int, n_steps: int, report: Callable[[str], None]) -> Iterator[dict]:
+    """One record for each heat and round: the heat's fields, and what the worker measured, or why it did not.
+
+    other_cores: how many cores other processes kept busy during the heat, the spinner of a busy one among them.
+    """
     broken: set[Heat] = set()
     for n in range(1, n_rounds + 1):
         for heat in heats:
             if heat in broken:
                 continue
+            disturbance = Disturbance()
             with busy_core() if heat.busy else nullcontext():
                 result = run_heat(heat, n_steps)
+                result["other_cores"] = disturbance.cores()
             if "skipped" in result:
                 broken.add(heat)
-            records.append({**asdict(heat.row), "threads": heat.threads, "busy": heat.busy, "round": n, **result})
             report(f"round {n}/{n_rounds}  {progress_of(heat)}  {outcome_of(result)}")
-    return records
+            yield {**asdict(heat.row), "threads": heat.threads, "busy": heat.busy, "round": n, **result}
 
 
 def run_heat(heat: Heat, n_steps: int) -> dict:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from .rows import Row
 
-SPREAD = ("tokens_per_s", "tokens_per_cpu_s", "peak_rss_mib", "mean_loss", "parameters")
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -22,6 +20,7 @@ class Standing:
     peak_rss_mib: float = 0.0
     parameters: int = 0
     mean_loss: float = 0.0
+    other_cores: float | None = None
     skipped: str = ""
 
     @property
@@ -64,6 +63,7 @@ def standing_of(row: Row, threads: int, busy: bool, records: list[dict]) -> Stan
         peak_rss_mib=median("peak_rss_mib"),
         parameters=ran[0]["parameters"],
         mean_loss=median("mean_loss"),
+        other_cores=None if ran[0]["other_cores"] is None else median("other_cores"),
     )
 
 

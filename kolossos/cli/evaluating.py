@@ -19,7 +19,13 @@ from kolossos.train.run_folder import RunFolder
 
 
 def run_evaluation(
-    model_path: Path, data: Path | None, step: int | None, seq_len: int | None, batch_size: int, precision: str, json: bool
+    model_path: Path,
+    data: Path | None,
+    step: int | None,
+    seq_len: int | None,
+    batch_size: int,
+    precision: str,
+    json: bool,
 ) -> None:
     """See `kolossos.cli.evaluate.evaluate`."""
     if precision not in ("bf16", "fp32"):

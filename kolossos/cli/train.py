@@ -11,16 +11,15 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, such as optimizer.lr=0.001.", show_default=False)
     ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--run", help="Run folder.", show_default="runs/NAME")
-    ] = None,
+    folder: Annotated[Path | None, typer.Option("--run", help="Run folder.", show_default="runs/NAME")] = None,
     minutes: Annotated[
         float | None,
         typer.Option(help="Choose schedule.steps so that training takes about this long here.", show_default=False),
     ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin again: replace a run that is in the folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Train a model. Interrupted or killed, the same command goes on where the last checkpoint stands."""
     from kolossos.cli.training import run_training
 
-    run_training(run, overrides or [], folder, minutes, json)
+    run_training(run, overrides or [], folder, minutes, fresh, json)

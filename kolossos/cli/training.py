@@ -20,57 +20,74 @@ from kolossos.train.loop import Loop, Outcome, seconds_per_step
 from kolossos.train.peak import measured_peak_flops
 from kolossos.train.plot import plot_run
 from kolossos.train.run_folder import RunFolder
-from kolossos.train.setup import open_corpus, prepare_training
+from kolossos.train.setup import Training, open_corpus, prepare_training
 
 
-def run_training(run: Path, overrides: list[str], folder: Path | None, minutes: float | None, json: bool) -> None:
+def run_training(
+    run: Path, overrides: list[str], folder: Path | None, minutes: float | None, fresh: bool, json: bool
+) -> None:
     """See `kolossos.cli.train.train`."""
     if minutes is not None and minutes <= 0:
         raise InputError(f"--minutes {minutes}: expected a number above 0")
-    existing, spec = _existing_and_spec(run, overrides, folder, minutes)
-    say = TrainingDisplay.say_plainly
+    existing, spec = _existing_and_spec(run, overrides, folder, minutes, fresh)
+    if existing is not None and existing.is_finished():
+        TrainingDisplay.say_plainly(f"{existing.path} is finished already, nothing to do; --fresh begins again")
+        return _report(existing, Outcome(spec.schedule.steps, True, 0.0, existing.last_evaluation()), json)
     training = prepare_training(spec)
     if existing is None:
         if minutes is not None:
-            say("compiling and timing the first steps")
-            steps = max(10, round(60 * minutes / seconds_per_step(training)))
-            spec = load_run(run, [*overrides, f"schedule.steps={steps}", f"schedule.warmup_steps={max(1, steps // 20)}"])
-            training.spec = spec
-        existing = RunFolder.create(folder or Path("runs") / spec.name, spec, training.corpus.tokenizer_path)
-        say(f"new run in {existing.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
+            training.spec = spec = _fit_to_time(training, run, overrides, minutes)
+        path = folder or Path("runs") / spec.name
+        if fresh and path.exists():
+            RunFolder.open(path).remove()
+        existing = RunFolder.create(path, spec, training.corpus.tokenizer_path)
+        TrainingDisplay.say_plainly(f"new run in {path}: {spec.model.name}, {spec.schedule.steps:,} steps")
     peak = measured_peak_flops(training.device, training.dtype)
     facts = environment(training.device, peak, training.compiled)
     write_whole(existing.path / "environment.json", json_format.dumps(facts, indent=1))
     if training.compiled.startswith("off:"):
-        say(f"torch.compile is {training.compiled}")
+        TrainingDisplay.say_plainly(f"torch.compile is {training.compiled}")
     with TrainingDisplay(spec) as display:
-        loop = Loop(training, existing, peak, display, _sampler(existing, spec))
-        outcome = loop.run()
+        outcome = Loop(training, existing, peak, display, _sampler(existing, spec)).run()
     plot_run(existing.metrics_path, existing.path / "plots" / "loss.png", spec.name)
     _report(existing, outcome, json)
 
 
 def _existing_and_spec(
-    run: Path, overrides: list[str], folder: Path | None, minutes: float | None
+    run: Path, overrides: list[str], folder: Path | None, minutes: float | None, fresh: bool
 ) -> tuple[RunFolder | None, RunSpec]:
     """The run to go on with, if there is one, and the spec to follow; bad input is found before anything is written."""
     if run.is_dir():
+        if fresh or minutes is not None:
+            raise InputError(f"{run} is a run folder: --fresh and --minutes need the run file (TOML) it was made from")
         existing = RunFolder.open(run)
-        spec = existing.spec if not overrides else load_run(run / "run.toml", overrides)
+        spec = load_run(run / "run.toml", overrides) if overrides else existing.spec
         existing.adopt(spec)
         return existing, spec
     spec = load_run(run, overrides)
     path = folder or Path("runs") / spec.name
-    if not path.exists():
+    if fresh or not path.exists():
         open_corpus(spec)
         return None, spec
     existing = RunFolder.open(path)
     if minutes is not None:  # the number of steps was chosen when the run began
         chosen = existing.spec.schedule
-        steps = [f"schedule.steps={chosen.steps}", f"schedule.warmup_steps={chosen.warmup_steps}"]
-        spec = load_run(run, [*overrides, *steps])
+        spec = load_run(run, [*overrides, *_step_overrides(chosen.steps, chosen.warmup_steps)])
     existing.adopt(spec)
     return existing, spec
+
+
+def _fit_to_time(training: Training, run: Path, overrides: list[str], minutes: float) -> RunSpec:
+    """The spec with as many steps as fit into ``minutes``; warm-up keeps its share."""
+    TrainingDisplay.say_plainly("compiling, then timing the first steps")
+    steps = max(10, round(60 * minutes / seconds_per_step(training)))
+    before = training.spec.schedule
+    warmup = max(1, round(before.warmup_steps * steps / before.steps)) if before.warmup_steps else 0
+    return load_run(run, [*overrides, *_step_overrides(steps, warmup)])
+
+
+def _step_overrides(steps: int, warmup_steps: int) -> list[str]:
+    return [f"schedule.steps={steps}", f"schedule.warmup_steps={warmup_steps}"]
 
 
 def _sampler(folder: RunFolder, spec: RunSpec) -> Callable[[Decoder], str]:

@@ -11,8 +11,8 @@ from kolossos.data.duplicates import fingerprint, normalised, sketch
 from kolossos.data.options import PrepareOptions
 from kolossos.data.readers import NotText, read_documents
 from kolossos.data.sources import Source, SourceFile
-from kolossos.files import write_whole
 from kolossos.data.work_files import WorkDocument, write_work_file
+from kolossos.files import write_whole
 
 TASK_BYTES = 4 << 20
 

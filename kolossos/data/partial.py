@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from kolossos.data.manifest import MANIFEST_FILE, Manifest, OptionsRecord
 from kolossos.data.sources import Source
-from kolossos.files import UNFINISHED_SUFFIX, sync_folder, write_whole
 from kolossos.errors import InputError
+from kolossos.files import UNFINISHED_SUFFIX, sync_folder, write_whole
 
 PLAN_FILE = "plan.json"
 

@@ -16,8 +16,8 @@ from kolossos.data.progress import Progress, no_progress
 from kolossos.data.sources import PYTHON_STDLIB, Source, find_source
 from kolossos.data.stages import make_corpus
 from kolossos.data.tokenizer import Tokenizer
-from kolossos.files import disk_has_room, write_whole
 from kolossos.errors import InputError
+from kolossos.files import disk_has_room, write_whole
 
 
 @dataclass(frozen=True)

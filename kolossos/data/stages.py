@@ -25,8 +25,8 @@ from kolossos.data.progress import Progress
 from kolossos.data.shards import ShardWriter, sha256_of, token_dtype_name
 from kolossos.data.sources import Source
 from kolossos.data.tokenizer import TOKENIZER_FILE, Tokenizer
-from kolossos.files import whole_file
 from kolossos.errors import InputError
+from kolossos.files import whole_file
 
 TOKENIZER_SAMPLE_BYTES = 256 << 20  # more text changes a vocabulary little and costs memory and time
 CHECKED_DOCUMENTS = 64

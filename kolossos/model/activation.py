@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """"silu" (SwiGLU) or "gelu_tanh" (GeGLU with the tanh approximation, as in Grok)."""
+    """ "silu" (SwiGLU) or "gelu_tanh" (GeGLU with the tanh approximation, as in Grok)."""
     if name == "silu":
         return F.silu
     assert name == "gelu_tanh", name

@@ -25,7 +25,9 @@ def attend(
 ) -> Tensor:
     """Causal self-attention for training, [B, S, H, P]; with ``document_BS`` only within equal document numbers."""
     plain = softcap is None and document_BS is None
-    if plain and (q_BSHP.is_cuda or not torch.is_grad_enabled()):  # SDPA's backward on CPU takes twice the chunked one's time
+    if plain and (
+        q_BSHP.is_cuda or not torch.is_grad_enabled()
+    ):  # SDPA's backward on CPU takes twice the chunked one's time
         q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
     if q_BSHP.is_cuda:
@@ -38,8 +40,7 @@ def masked_attention(
 ) -> Tensor:
     """Attention of every query to the keys that ``allowed_BST`` names; softmax in fp32 (or wider)."""
     q_BKGSP, k_BKTP, v_BKTP = _grouped(q_BSHP, k_BTKP, v_BTKP)
-    logits = torch.einsum("bkgsp,bktp->bkgst", q_BKGSP, k_BKTP)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) * scale
+    logits = _wide(torch.einsum("bkgsp,bktp->bkgst", q_BKGSP, k_BKTP)) * scale
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     logits = torch.where(allowed_BST[:, None, None], logits, MASKED)
@@ -79,7 +80,7 @@ class ChunkedAttention(torch.autograd.Function):
         q_BSHP, k_BTKP, v_BTKP, out, lse, document_BS = ctx.saved_tensors
         q, k, v = _grouped(q_BSHP, k_BTKP, v_BTKP)
         d_out = _group_queries(grads[0], k.shape[1])
-        delta = (d_out.float() * out.float()).sum(-1, keepdim=True)
+        delta = (_wide(d_out) * _wide(out)).sum(-1, keepdim=True)
         dqs, dk, dv = [], None, None
         for start, end in reversed(_chunks(q.shape[3])):
             rows, keys = slice(start, end), slice(0, end)
@@ -102,8 +103,8 @@ class ChunkedAttention(torch.autograd.Function):
 def _logits(
     q_BKGCP: Tensor, k_BKTP: Tensor, scale: float, softcap: float | None, document_BS: Tensor | None, start: int
 ) -> tuple[Tensor, Tensor | None]:
-    """fp32 logits of one chunk, capped and masked, [B, K, G, C, T]; and the tanh, which backward needs."""
-    logits = _product(q_BKGCP, k_BKTP.transpose(-1, -2)).float() * scale
+    """Wide logits of one chunk, capped and masked, [B, K, G, C, T]; and the tanh, which backward needs."""
+    logits = _wide(_product(q_BKGCP, k_BKTP.transpose(-1, -2))) * scale
     tanh = None
     if softcap is not None:
         tanh = torch.tanh(logits / softcap)
@@ -115,6 +116,11 @@ def _logits(
         same = document_BS[:, start : start + rows, None] == document_BS[:, None, :keys]
         allowed = (allowed & same)[:, None, None]
     return torch.where(allowed, logits, MASKED), tanh
+
+
+def _wide(x: Tensor) -> Tensor:
+    """``x`` in fp32, or as it is if that is wider."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _chunks(length: int) -> list[tuple[int, int]]:

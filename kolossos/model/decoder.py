@@ -91,6 +91,7 @@ class Decoder(nn.Module):
         """
         self.recompute_layers = mode == "full"
         for layer in self.layers:
+            assert isinstance(layer, Layer)
             layer.recompute_feed_forward = mode == "selective"
 
     @property
@@ -113,7 +114,9 @@ class Decoder(nn.Module):
         Without ``allowed_BST`` attention is causal, within equal ``document_BS`` if that is given. With ``caches``
         the tokens stand at ``positions_BS`` and their keys and values are written there.
         """
-        positions = torch.arange(tokens_BS.shape[1], device=tokens_BS.device)[None] if positions_BS is None else positions_BS
+        positions = (
+            torch.arange(tokens_BS.shape[1], device=tokens_BS.device)[None] if positions_BS is None else positions_BS
+        )
         context = AttentionContext(
             rotary=rotary_tables(self.spec, positions, dtype),
             temperature=attention_temperature(self.spec, positions),

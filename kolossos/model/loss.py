@@ -36,9 +36,9 @@ def linear_cross_entropy(
     if torch.is_grad_enabled():
         loss = _LinearCrossEntropy.apply(hidden_ND, weight, targets_N, multiplier, softcap, chunk_loss)
         return loss  # type: ignore[return-value]
-    total = hidden_ND.new_zeros((), dtype=torch.float32)
+    total = hidden_ND.new_zeros((), dtype=_wide(hidden_ND.dtype))
     for hidden, targets in _chunks(hidden_ND, targets_N, weight.shape[0]):
-        logits = F.linear(hidden, weight).float() * multiplier
+        logits = F.linear(hidden, weight).to(total.dtype) * multiplier
         if softcap is not None:
             logits = softcap * torch.tanh(logits / softcap)
         total += F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
@@ -56,9 +56,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         softcap: float | None,
         chunk_loss: ChunkLoss,
     ) -> Tensor:
-        total = hidden_ND.new_zeros((), dtype=torch.float32)
+        total = hidden_ND.new_zeros((), dtype=_wide(hidden_ND.dtype))
         d_hidden_ND = torch.empty_like(hidden_ND)
-        d_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
+        d_weight_VD = torch.zeros_like(weight_VD, dtype=_wide(weight_VD.dtype))
         start = 0
         for hidden, targets in _chunks(hidden_ND, targets_N, weight_VD.shape[0]):
             loss, d_product = chunk_loss(F.linear(hidden, weight_VD), targets, multiplier, softcap)
@@ -81,7 +81,7 @@ def chunk_loss(
     product_CV: Tensor, targets_C: Tensor, multiplier: float, softcap: float | None
 ) -> tuple[Tensor, Tensor]:
     """Loss of a chunk (sum, fp32) and its gradient with respect to ``product`` = hidden x weight, in its dtype."""
-    logits_CV = product_CV.float() * multiplier
+    logits_CV = product_CV.to(_wide(product_CV.dtype)) * multiplier
     slope = multiplier
     if softcap is not None:
         tanh_CV = torch.tanh(logits_CV / softcap)
@@ -91,8 +91,12 @@ def chunk_loss(
     lse_C = logits_CV.logsumexp(-1)
     loss = ((lse_C - logits_CV.gather(1, safe_C[:, None])[:, 0]) * counted_C).sum()
     vocabulary = torch.arange(logits_CV.shape[1], device=logits_CV.device)
-    d_logits_CV = torch.exp(logits_CV - lse_C[:, None]) - (vocabulary == safe_C[:, None]).float()
+    d_logits_CV = torch.exp(logits_CV - lse_C[:, None]) - (vocabulary == safe_C[:, None]).to(logits_CV.dtype)
     return loss, (d_logits_CV * counted_C[:, None] * slope).to(product_CV.dtype)
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
 
 
 def _chunks(hidden_ND: Tensor, targets_N: Tensor, vocab: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kolossos.errors import InputError
-from kolossos.model.decoder import Decoder
+from kolossos.model.decoder import Decoder, Layer
 from kolossos.model.routing import Routing
 from kolossos.specs.model import ModelSpec, MoESpec
 
@@ -105,6 +105,9 @@ def emulate_roundings(model: Decoder) -> None:
         return routing
 
     for layer in model.layers:
+        assert isinstance(layer, Layer)
+        assert layer.moe is not None
+        assert layer.ffn_post_norm is not None
         layer.moe.router.register_forward_hook(round_gates)
         layer.moe.register_forward_hook(lambda _m, _i, out: (bf16(out[0]), out[1]))
         layer.ffn_post_norm.register_forward_hook(lambda _m, _i, out: bf16(out))

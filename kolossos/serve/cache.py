@@ -11,7 +11,7 @@ from torch import Tensor
 from kolossos.model.attention import LayerCache
 from kolossos.model.decoder import Decoder
 
-STEP = 128  # positions added at a time: few copies, and few keys attended to in vain
+STEP = 32  # positions added at a time: every step attends to all there are, a growth copies them
 
 
 class KeyValueCache:

@@ -64,7 +64,8 @@ def generate(
     cache = KeyValueCache(model, len(live), max(map(len, starts)) + 1)
     hidden_BD = _prefill(model, starts, cache)
     while True:
-        tokens_B = choose_tokens(model.logits(hidden_BD[:, None])[:, 0], [s.generator for s in live], options)
+        logits_BV = model.logits(hidden_BD[:, None])[:, 0, : tokenizer.vocab_size]  # a padded head has more
+        tokens_B = choose_tokens(logits_BV, [s.generator for s in live], options)
         for sequence, token in zip(live, tokens_B.tolist(), strict=True):
             yield sequence.accept(token)
         rows = [row for row, sequence in enumerate(live) if sequence.finish is None]

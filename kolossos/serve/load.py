@@ -30,6 +30,8 @@ def load_for_generation(
         if step is not None:
             raise InputError(f"{path}: a Hugging Face folder holds one model, so --step {step} says nothing there")
         model, tokenizer = load_huggingface(path), Tokenizer.load(path)
+    elif path.is_dir() and not (path / "run.toml").exists():
+        raise InputError(f"{path}: neither a run folder (no run.toml) nor a Hugging Face one (no {CONFIG_FILE})")
     else:
         run = RunFolder.open(path)
         model, tokenizer = run.load_model(step, say), Tokenizer.load(run.tokenizer_path)

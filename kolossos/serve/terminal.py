@@ -35,10 +35,10 @@ def chat_in_terminal(chat: Chat, title: str) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{title}[/bold]   /help lists the commands")
     if not chat.transcript.chat:
-        console.print(BASE_MODEL, style="yellow")
+        console.print(BASE_MODEL, style="yellow", soft_wrap=True)
 
     def say(text: str) -> None:
-        console.print(text, style="cyan", markup=False)
+        console.print(text, style="cyan", markup=False, soft_wrap=True)
 
     def write(piece: str) -> None:
         console.file.write(piece)

@@ -20,9 +20,7 @@ class ParameterCount:
 
     @property
     def total(self) -> int:
-        return (
-            self.embedding + self.output + self.attention + self.dense_mlp + self.experts + self.router + self.norms
-        )
+        return self.embedding + self.output + self.attention + self.dense_mlp + self.experts + self.router + self.norms
 
     @property
     def active(self) -> int:

@@ -26,7 +26,9 @@ class MoESpec(Spec):
     n_experts: PositiveInt
     top_k: PositiveInt
     expert_dim: PositiveInt = Field(description="hidden width of one expert")
-    renormalize: bool = Field(default=False, description="rescale the selected gates to sum to one (Mixtral); Grok does not")
+    renormalize: bool = Field(
+        default=False, description="rescale the selected gates to sum to one (Mixtral); Grok does not"
+    )
     router_softcap: PositiveFloat | None = None
 
     @model_validator(mode="after")

@@ -56,7 +56,9 @@ class ScheduleSpec(Spec):
     warmup_steps: NonNegativeInt = 0
     kind: Literal["cosine", "wsd"] = "cosine"
     decay_fraction: Fraction = Field(default=0.2, le=1.0, description="share of the steps that decay, for wsd")
-    final_fraction: Fraction = Field(default=0.0, le=1.0, description="learning rate at the end, as a share of the peak")
+    final_fraction: Fraction = Field(
+        default=0.0, le=1.0, description="learning rate at the end, as a share of the peak"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

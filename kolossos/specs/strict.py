@@ -44,7 +44,7 @@ def _first_problem(cls: type[BaseModel], error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"key '{key}' is missing"
     if first["type"] == "value_error":
-        return f"{key + ': ' if key else ''}{first['ctx']['error']}"
+        return f"{key + ': ' if key else ''}{first.get('ctx', {}).get('error', first['msg'])}"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"key '{key}' = {first['input']!r}: {message}"
 
@@ -53,7 +53,11 @@ def _fields_at(cls: type[BaseModel], path: list[str]) -> list[str]:
     """The field names of the (possibly nested) model that ``path`` leads to."""
     for part in path:
         field = cls.model_fields.get(part)
-        nested = [t for t in _types_in(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)] if field else []
+        nested = (
+            [t for t in _types_in(field.annotation) if isinstance(t, type) and issubclass(t, BaseModel)]
+            if field
+            else []
+        )
         if not nested:
             return []
         cls = nested[0]

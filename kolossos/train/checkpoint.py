@@ -130,7 +130,9 @@ class CheckpointFolder:
         for path in files:
             _sync_file(path)
         entries = {p.name: {"bytes": p.stat().st_size, "sha256": _sha256(p)} for p in files}
-        write_whole(partial / MANIFEST, json.dumps({"step": step, "torch": torch.__version__, "files": entries}, indent=1))
+        write_whole(
+            partial / MANIFEST, json.dumps({"step": step, "torch": torch.__version__, "files": entries}, indent=1)
+        )
         sync_folder(partial)
         target = self._path(step)
         if target.exists():  # the same step saved again: its content is the same

@@ -130,7 +130,14 @@ class Loop:
         return evaluation
 
     def _record(self, evaluation: Evaluation, step: int, metrics: Metrics) -> None:
-        metrics.write(step, "validation", validation_loss=evaluation.loss, bits_per_byte=evaluation.bits_per_byte)
+        metrics.write(
+            step,
+            "validation",
+            validation_loss=evaluation.loss,
+            bits_per_byte=evaluation.bits_per_byte,
+            n_tokens=evaluation.tokens,
+            n_bytes=evaluation.n_bytes,
+        )
         self.watcher.say(
             f"step {step}: validation loss {evaluation.loss:.3f} nats/token, {evaluation.bits_per_byte:.3f} bits/byte "
             f"on {evaluation.tokens:,} tokens"

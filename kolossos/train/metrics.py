@@ -23,6 +23,8 @@ UNITS = {
     "load_entropy": "share of the largest possible entropy of the experts' load, mean over layers",
     "validation_loss": "nats/token",
     "bits_per_byte": "bits/byte of text",
+    "n_tokens": "tokens scored",
+    "n_bytes": "bytes of text scored",
 }
 
 
@@ -37,7 +39,7 @@ class Metrics:
         self._file = open(path, "a", encoding="utf-8")
         self._board = SummaryWriter(str(tensorboard), purge_step=resume_step + 1 if resume_step else None)
 
-    def write(self, step: int, kind: str, **values: float | str) -> None:
+    def write(self, step: int, kind: str, **values: float) -> None:
         """One event; numbers also go to TensorBoard as ``kind/name``."""
         self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
         self._file.flush()

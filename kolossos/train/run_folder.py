@@ -1,13 +1,13 @@
 """A run folder holds everything of one run:
 
-    run.toml           the resolved run file
-    environment.json   software, machine, measured peak
-    tokenizer.json     so that the folder can be used without the data
-    metrics.jsonl      one event a line; the first gives the units
-    tensorboard/       the same for TensorBoard
-    checkpoints/       see checkpoint.py
-    samples/           text written during training
-    plots/             loss.png
+run.toml           the resolved run file
+environment.json   software, machine, measured peak
+tokenizer.json     so that the folder can be used without the data
+metrics.jsonl      one event a line; the first gives the units
+tensorboard/       the same for TensorBoard
+checkpoints/       see checkpoint.py
+samples/           text written during training
+plots/             loss.png
 """
 
 import shutil
@@ -22,6 +22,8 @@ from kolossos.files import write_whole
 from kolossos.model.decoder import Decoder
 from kolossos.specs.run import RunSpec, changed_keys
 from kolossos.train.checkpoint import CheckpointFolder
+from kolossos.train.evaluate import Evaluation
+from kolossos.train.metrics import read_events
 
 
 class RunFolder:
@@ -68,6 +70,22 @@ class RunFolder:
         if spec != self.spec:
             self.spec = spec
             write_whole(self.path / "run.toml", spec.to_toml())
+
+    def remove(self) -> None:
+        """Delete the folder and all that is in it."""
+        shutil.rmtree(self.path)
+
+    def is_finished(self) -> bool:
+        """Whether the last step was done, saved, and scored on the whole validation split."""
+        steps = self.spec.schedule.steps
+        events = read_events(self.metrics_path, "validation") if self.metrics_path.exists() else []
+        scored = any(event["step"] == steps for event in events)
+        return scored and any(c.step == steps for c in self.checkpoints().all())
+
+    def last_evaluation(self) -> Evaluation:
+        """What a finished run scored on the whole validation split."""
+        event = read_events(self.metrics_path, "validation")[-1]
+        return Evaluation(event["validation_loss"] * event["n_tokens"], event["n_tokens"], event["n_bytes"])
 
     @property
     def tokenizer_path(self) -> Path:

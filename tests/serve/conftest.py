@@ -1,12 +1,10 @@
 import pytest
-import torch
 
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
 from kolossos.specs.model import ModelSpec, MoESpec
 
-torch.set_num_threads(1)
 TEXT = "the quick brown fox jumps over the lazy dog; a journey of a thousand miles begins with a single step. "
 
 

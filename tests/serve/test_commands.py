@@ -133,8 +133,10 @@ def test_options_out_of_range_are_input_errors(run: Path, arguments: list[object
 
 
 def test_a_folder_that_is_neither_kind_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a run folder"):
+    with pytest.raises(InputError, match=r"neither a run folder \(no run.toml\) nor a Hugging Face one"):
         load_for_generation(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        load_for_generation(tmp_path / "nowhere")
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(run: Path, tmp_path: Path) -> None:

@@ -105,6 +105,14 @@ def test_equal_prompts_draw_from_streams_of_their_own(model: Decoder, endless: E
     assert len({tuple(tokens) for tokens in made.values()}) == 4
 
 
+def test_tokens_that_the_tokenizer_lacks_are_never_chosen(model: Decoder, tokenizer: Tokenizer) -> None:
+    small = Endless(tokenizer)
+    small.vocab_size = 90
+    flat = GenerationOptions(temperature=50.0, max_new_tokens=60)
+    made = tokens_of(list(generate(model, small, PROMPTS, flat)))
+    assert 80 < max(max(tokens) for tokens in made.values()) < 90
+
+
 def test_generation_in_bf16_runs(model: Decoder, endless: Endless) -> None:
     narrow = copy.deepcopy(model).bfloat16()
     made = tokens_of(list(generate(narrow, endless, PROMPTS, GREEDY)))

@@ -1,0 +1,34 @@
+# On a fresh machine: `make demo` shows the main job, `make test` checks everything. Both make .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all lint bench clean
+
+demo: .venv/installed
+	$(BIN)/kolossos data prepare --out data/stdlib
+	$(BIN)/kolossos train examples/demo.toml --minutes 3 --fresh
+	$(BIN)/kolossos complete runs/demo "def read_json(path):" --max-tokens 120 --temperature 0.6
+	$(BIN)/kolossos eval runs/demo
+
+test: .venv/installed lint
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-all: .venv/installed lint
+	$(BIN)/pytest -n 2
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/train_speed.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv .bench-venv

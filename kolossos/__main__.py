@@ -1,0 +1,5 @@
+"""``python -m kolossos``."""
+
+from kolossos.cli.main import main
+
+main()

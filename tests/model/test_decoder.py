@@ -1,0 +1,95 @@
+"""The whole decoder: counts, the meta device, recompute, initial values, documents."""
+
+import pytest
+import torch
+from specs import ALL, grok_1_like
+from torch.utils.flop_counter import FlopCounterMode
+
+from kolossos.model.decoder import Decoder
+from kolossos.model.init import initialize
+from kolossos.specs.catalogue import load_model, model_names
+from kolossos.specs.counts import count_parameters, training_flops_per_token
+from kolossos.specs.model import ModelSpec
+
+
+def gradients(model: Decoder, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    hidden, _ = model(tokens[:, :-1])
+    model.loss(hidden, tokens[:, 1:]).backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_counts_are_those_of_the_network_on_the_meta_device(name: str) -> None:
+    spec = load_model(name)
+    with torch.device("meta"):
+        model = Decoder(spec)
+    assert sum(p.numel() for p in model.parameters()) == count_parameters(spec).total
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        ("grok-1", 315.685),
+        ("grok-2", 269.515),
+        ("llama-3.1-405b", 405.853),
+        ("llama-3.1-8b", 8.030),
+        ("mixtral-8x7b", 46.703),
+    ],
+)
+def test_parameter_counts_are_the_published_ones(name: str, billions: float) -> None:
+    assert count_parameters(load_model(name)).total / 1e9 == pytest.approx(billions, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["grok-1", "grok-2", "mixtral-8x7b", "llama-3.1-8b"])
+def test_flops_are_those_that_torch_counts(name: str) -> None:
+    spec = load_model(name).model_copy(update={"n_layers": 2})
+    with torch.device("meta"):
+        model = Decoder(spec)
+        tokens = torch.zeros(1, 64, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        hidden, _ = model(tokens, dtype=torch.bfloat16)
+        model.loss(hidden, tokens).backward()
+    # the closed form counts half of a chunk's square, and not the logits that backward computes again
+    assert counter.get_total_flops() / 64 == pytest.approx(training_flops_per_token(spec, 64), rel=2e-3)
+
+
+@pytest.mark.parametrize("spec", ALL, ids=lambda s: s.name)
+def test_recompute_gives_the_same_gradients(spec: ModelSpec) -> None:
+    model = initialize(Decoder(spec), 0).train()
+    tokens = torch.randint(0, spec.vocab_size, (2, 41), generator=torch.Generator().manual_seed(0))
+    plain = gradients(model, tokens)
+    for mode in ("selective", "full"):
+        model.set_recompute(mode)
+        torch.testing.assert_close(gradients(model, tokens), plain, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("spec", ALL, ids=lambda s: s.name)
+def test_a_document_is_read_as_if_it_stood_alone(spec: ModelSpec) -> None:
+    if spec.attn_temperature_len:
+        spec = spec.model_copy(update={"attn_temperature_len": None})  # that one depends on the absolute position
+    model = initialize(Decoder(spec), 0)
+    tokens = torch.randint(0, spec.vocab_size, (1, 60), generator=torch.Generator().manual_seed(0))
+    documents = (torch.arange(60) >= 25).int()[None]
+    together, _ = model(tokens, document_BS=documents)
+    alone, _ = model(tokens[:, 25:])
+    torch.testing.assert_close(together[:, 25:], alone, atol=2e-5, rtol=1e-4)
+
+
+def test_weights_are_a_function_of_seed_and_name() -> None:
+    spec = grok_1_like()
+    shallow = initialize(Decoder(spec.model_copy(update={"n_layers": 1})), 3).state_dict()
+    deep = initialize(Decoder(spec), 3).state_dict()
+    other = initialize(Decoder(spec), 4).state_dict()
+    for name in ("embedding.weight", "layers.0.attention.query.weight", "layers.0.moe.experts.up"):
+        assert torch.equal(shallow[name], deep[name])
+        assert not torch.equal(deep[name], other[name])
+
+
+def test_an_untrained_model_is_about_as_wrong_as_guessing() -> None:
+    for spec in ALL:
+        model = initialize(Decoder(spec), 0)
+        tokens = torch.randint(0, spec.vocab_size, (4, 65), generator=torch.Generator().manual_seed(0))
+        hidden, _ = model(tokens[:, :-1])
+        nats = model.loss(hidden, tokens[:, 1:]).item() / 256
+        assert nats == pytest.approx(torch.tensor(float(spec.vocab_size)).log().item(), abs=0.6)

@@ -1,0 +1,64 @@
+"""The optimizers against torch's, used plainly."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from specs import grok_1_like, llama_like
+
+from kolossos.model.decoder import Decoder
+from kolossos.model.init import initialize
+from kolossos.specs.run import OptimizerSpec, ScheduleSpec
+from kolossos.train.optimizer import Optimizer
+from kolossos.train.schedule import lr_factor
+
+
+def with_gradients(model: Decoder) -> Decoder:
+    generator = torch.Generator().manual_seed(5)
+    for parameter in model.parameters():
+        parameter.grad = 1e-3 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def test_adamw_steps_are_torchs() -> None:
+    ours, plain = (initialize(Decoder(llama_like()), 0) for _ in range(2))
+    optimizer = Optimizer(ours, OptimizerSpec(name="adamw", lr=0.01, weight_decay=0.0, clip_norm=1e9))
+    reference = torch.optim.AdamW(plain.parameters(), lr=0.005, betas=(0.9, 0.95), weight_decay=0.0)
+    for _ in range(3):
+        with_gradients(ours)
+        optimizer.step(0.5)
+        with_gradients(plain)
+        reference.step()
+    torch.testing.assert_close(ours.state_dict(), plain.state_dict())
+
+
+def test_muon_moves_each_expert_as_a_matrix_of_its_own() -> None:
+    model = with_gradients(initialize(Decoder(grok_1_like()), 0))
+    up = model.layers[0].moe.experts.up
+    alone = [torch.nn.Parameter(up[e].detach().clone()) for e in range(up.shape[0])]
+    for parameter, gradient in zip(alone, up.grad, strict=True):
+        parameter.grad = gradient.clone()
+    Optimizer(model, OptimizerSpec(name="muon", muon_lr=0.02, momentum=0.9, clip_norm=1e9)).step(1.0)
+    torch.optim.Muon(alone, lr=0.02, momentum=0.9, weight_decay=0.1).step()
+    torch.testing.assert_close(up.detach(), torch.stack(list(alone)).detach())
+
+
+def test_gradients_are_clipped_by_their_whole_norm() -> None:
+    model = with_gradients(initialize(Decoder(llama_like()), 0))
+    expected = torch.cat([p.grad.flatten() for p in model.parameters()]).norm()
+    norm = Optimizer(model, OptimizerSpec(clip_norm=0.5 * expected.item())).step(1.0)
+    torch.testing.assert_close(norm, expected)
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["cosine", "wsd"])
+def test_learning_rate_warms_up_stays_within_one_and_ends_low(kind: str) -> None:
+    schedule = ScheduleSpec(steps=100, warmup_steps=10, kind=kind, decay_fraction=0.3, final_fraction=0.1)
+    factors = [lr_factor(schedule, step) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] == 1.0
+    assert all(a >= b for a, b in pairwise(factors[9:]))
+    assert factors[-1] == pytest.approx(0.1, abs=0.04)
+    if kind == "wsd":
+        assert factors[69] == 1.0
+        assert factors[71] < 1.0
