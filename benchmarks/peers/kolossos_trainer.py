@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kolossos.cli.main import wait_briefly
+from kolossos.train.waiting import choose_waiting
 
-wait_briefly()  # before torch is loaded, as the command line does
+choose_waiting()  # before torch is loaded, as the command line does
 
 import torch  # noqa: E402
 

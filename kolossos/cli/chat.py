@@ -19,6 +19,9 @@ def chat(
     step: Annotated[int | None, typer.Option(help="Checkpoint of a run.", show_default="newest")] = None,
 ) -> None:
     """Talk with a trained model; without a terminal: a prompt a line from stdin, answers to stdout."""
+    from kolossos.train.waiting import choose_waiting
+
+    choose_waiting()
     from kolossos.serve import terminal
     from kolossos.serve.chat import Chat
     from kolossos.serve.load import load_for_generation, trained_on_chats

@@ -22,6 +22,9 @@ def complete(
     json: Annotated[bool, typer.Option("--json", help="Print tokens, texts and tokens/s as JSON.")] = False,
 ) -> None:
     """Continue texts with a trained model."""
+    from kolossos.train.waiting import choose_waiting
+
+    choose_waiting()
     from kolossos.serve import complete as completing
     from kolossos.serve.load import load_for_generation
     from kolossos.serve.options import GenerationOptions

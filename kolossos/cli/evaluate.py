@@ -16,6 +16,9 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Score held-out documents: mean loss a token and bits per byte, beside gzip and xz on the same bytes."""
+    from kolossos.train.waiting import choose_waiting
+
+    choose_waiting()
     from kolossos.cli.evaluating import run_evaluation
 
     run_evaluation(model, data, step, seq_len, batch_size, precision, json)

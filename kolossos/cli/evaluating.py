@@ -12,6 +12,7 @@ from kolossos.data.batches import validation_batches
 from kolossos.data.compressors import compressor_bits_per_byte
 from kolossos.data.corpus import Corpus
 from kolossos.errors import InputError
+from kolossos.model.huggingface_config import CONFIG_FILE
 from kolossos.serve.load import load_for_generation
 from kolossos.train.environment import compute_dtype
 from kolossos.train.evaluate import Evaluation, evaluate, token_bytes
@@ -30,7 +31,7 @@ def run_evaluation(
     """See `kolossos.cli.evaluate.evaluate`."""
     if precision not in ("bf16", "fp32"):
         raise InputError(f"--precision {precision}: expected bf16 or fp32")
-    run = RunFolder.open(model_path) if (model_path / "run.toml").is_file() else None
+    run = None if (model_path / CONFIG_FILE).is_file() else RunFolder.open(model_path)
     if data is None and run is None:
         raise InputError("--data is missing: a model folder does not say on which text to score it")
     model, tokenizer = load_for_generation(model_path, step)

@@ -1,9 +1,8 @@
-"""The command `kolossos`: registers the commands, prints what was wrong with the input, sets up the threads.
+"""The command `kolossos`: registers the commands, and prints in one line what was wrong with the input.
 
 Nothing heavy is imported here: torch is loaded only inside the commands that need it.
 """
 
-import os
 import sys
 
 import typer
@@ -42,7 +41,6 @@ def _front(version: bool = typer.Option(False, "--version", help="Print the vers
 
 def main() -> None:
     """Entry point: bad input is one line and exit code 2."""
-    wait_briefly()
     try:
         app()
     except InputError as error:
@@ -51,12 +49,3 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)
 
-
-def wait_briefly() -> None:
-    """Let OpenMP threads spin only shortly before they sleep: on a shared machine the default costs up to 9 times.
-
-    Read by libgomp when torch is loaded, so it is set before; whoever sets it or OMP_WAIT_POLICY has their way.
-    benchmarks/busy_core.py measures the choice.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")

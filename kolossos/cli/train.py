@@ -20,6 +20,12 @@ def train(
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Train a model. Interrupted or killed, the same command goes on where the last checkpoint stands."""
+    from kolossos.specs.run import load_run
+    from kolossos.train.waiting import choose_waiting
+
+    if not run.is_dir():
+        load_run(run, overrides)  # a mistake in the run file is said at once, before torch is loaded
+    choose_waiting()
     from kolossos.cli.training import run_training
 
     run_training(run, overrides or [], folder, minutes, fresh, json)

@@ -114,6 +114,15 @@ class Tokenizer:
         """``encode`` for many texts, on all cores."""
         return [encoding.ids for encoding in self._bpe.encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def encode_document(self, text: str) -> list[int]:
+        """Token ids of ``text`` as the beginning of a document.
+
+        Our training data has an end token before every document, so that is where one begins; other tokenizers'
+        models were trained otherwise, and nothing is put before their text.
+        """
+        ours = self._bpe.token_to_id(END_OF_TEXT) == self.eos_id
+        return [self.eos_id, *self.encode(text)] if ours else self.encode(text)
+
     def decode(self, ids: Sequence[int], keep_special: bool = False) -> str:
         """The text of ``ids``; special tokens are left out unless ``keep_special``. Broken UTF-8 becomes U+FFFD."""
         return b"".join(self.token_bytes(i, keep_special) for i in ids).decode("utf-8", errors="replace")

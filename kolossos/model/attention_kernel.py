@@ -39,17 +39,25 @@ def masked_attention(
     q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, allowed_BST: Tensor
 ) -> Tensor:
     """Attention of every query to the keys that ``allowed_BST`` names; softmax in fp32 (or wider)."""
-    q_BKGSP, k_BKTP, v_BKTP = _grouped(q_BSHP, k_BTKP, v_BTKP)
+    batch, length, heads, width = q_BSHP.shape
+    n_kv = k_BTKP.shape[2]
+    q_BKGSP = q_BSHP.view(batch, length, n_kv, heads // n_kv, width).permute(0, 2, 3, 1, 4)
+    k_BKTP, v_BKTP = k_BTKP.transpose(1, 2), v_BTKP.transpose(1, 2)
     logits = _wide(torch.einsum("bkgsp,bktp->bkgst", q_BKGSP, k_BKTP)) * scale
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     logits = torch.where(allowed_BST[:, None, None], logits, MASKED)
     weights = logits.softmax(-1).to(v_BKTP.dtype)
-    return _ungrouped(torch.einsum("bkgst,bktp->bkgsp", weights, v_BKTP))
+    out_BKGSP = torch.einsum("bkgst,bktp->bkgsp", weights, v_BKTP)
+    return out_BKGSP.permute(0, 3, 1, 2, 4).flatten(2, 3)
 
 
 class ChunkedAttention(torch.autograd.Function):
-    """Causal attention in chunks of queries; chunk i meets only the keys up to its end."""
+    """Causal attention in chunks of queries; chunk i meets only the keys up to its end.
+
+    Inside, a key-value head and the queries of its group are one matrix: N = B x K matrices of R = S x G query rows
+    (row = position x G + query of the group), so that chunks are slices and nothing is copied to multiply.
+    """
 
     @staticmethod
     def forward(
@@ -61,61 +69,69 @@ class ChunkedAttention(torch.autograd.Function):
         softcap: float | None,
         document_BS: Tensor | None,
     ) -> Tensor:
-        q, k, v = _grouped(q_BSHP, k_BTKP, v_BTKP)
+        q, k, v = _query_rows(q_BSHP, k_BTKP.shape[2]), _key_rows(k_BTKP), _key_rows(v_BTKP)
+        group = q.shape[1] // k.shape[1]
         outs, sums = [], []
-        for start, end in _chunks(q.shape[3]):
-            logits, _ = _logits(q[:, :, :, start:end], k[:, :, :end], scale, softcap, document_BS, start)
+        for start, end in _chunks(k.shape[1]):
+            rows = slice(start * group, end * group)
+            logits, _ = _logits(q[:, rows], k[:, :end], scale, softcap, document_BS, start)
             largest = logits.amax(-1, keepdim=True)
             weights = torch.exp(logits - largest)
             total = weights.sum(-1, keepdim=True)
-            outs.append((_product(weights.to(v.dtype), v[:, :, :end]) / total).to(v.dtype))
+            outs.append((torch.bmm(weights.to(v.dtype), v[:, :end]) / total).to(v.dtype))
             sums.append(largest + torch.log(total))
-        out = torch.cat(outs, dim=3)
-        ctx.save_for_backward(q_BSHP, k_BTKP, v_BTKP, out, torch.cat(sums, dim=3), document_BS)
-        ctx.scale, ctx.softcap = scale, softcap
-        return _ungrouped(out)
+        out = torch.cat(outs, dim=1)
+        ctx.save_for_backward(q, k, v, out, torch.cat(sums, dim=1), document_BS)
+        ctx.scale, ctx.softcap, ctx.n_kv = scale, softcap, k_BTKP.shape[2]
+        return _from_query_rows(out, ctx.n_kv, group)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        q_BSHP, k_BTKP, v_BTKP, out, lse, document_BS = ctx.saved_tensors
-        q, k, v = _grouped(q_BSHP, k_BTKP, v_BTKP)
-        d_out = _group_queries(grads[0], k.shape[1])
+        q, k, v, out, lse, document_BS = ctx.saved_tensors
+        group = q.shape[1] // k.shape[1]
+        d_out = _query_rows(grads[0], ctx.n_kv)
         delta = (_wide(d_out) * _wide(out)).sum(-1, keepdim=True)
         dqs, dk, dv = [], None, None
-        for start, end in reversed(_chunks(q.shape[3])):
-            rows, keys = slice(start, end), slice(0, end)
-            logits, tanh = _logits(q[:, :, :, rows], k[:, :, keys], ctx.scale, ctx.softcap, document_BS, start)
-            weights = torch.exp(logits - lse[:, :, :, rows])
-            d_weights = _product(d_out[:, :, :, rows], v[:, :, keys].transpose(-1, -2))
-            d_logits = weights * (d_weights - delta[:, :, :, rows]) * ctx.scale
+        for start, end in reversed(_chunks(k.shape[1])):
+            rows = slice(start * group, end * group)
+            logits, tanh = _logits(q[:, rows], k[:, :end], ctx.scale, ctx.softcap, document_BS, start)
+            weights = torch.exp(logits - lse[:, rows])
+            d_weights = torch.bmm(d_out[:, rows], v[:, :end].transpose(1, 2))
+            d_logits = weights * (d_weights - delta[:, rows]) * ctx.scale
             if tanh is not None:
                 d_logits = d_logits * (1 - tanh * tanh)
             d_logits = d_logits.to(q.dtype)
-            dqs.append(_product(d_logits, k[:, :, keys]))
-            dk = _add_to_keys(dk, _reduce_product(d_logits, q[:, :, :, rows]))
-            dv = _add_to_keys(dv, _reduce_product(weights.to(q.dtype), d_out[:, :, :, rows]))
-        dq = _ungrouped(torch.cat(dqs[::-1], dim=3))
+            dqs.append(torch.bmm(d_logits, k[:, :end]))
+            dk = _add_to_first(dk, torch.bmm(d_logits.transpose(1, 2), q[:, rows]))
+            dv = _add_to_first(dv, torch.bmm(weights.to(q.dtype).transpose(1, 2), d_out[:, rows]))
         assert dk is not None
         assert dv is not None
-        return dq, dk.transpose(1, 2), dv.transpose(1, 2), None, None, None
+        dq = _from_query_rows(torch.cat(dqs[::-1], dim=1), ctx.n_kv, group)
+        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), None, None, None
 
 
 def _logits(
-    q_BKGCP: Tensor, k_BKTP: Tensor, scale: float, softcap: float | None, document_BS: Tensor | None, start: int
+    q_NRP: Tensor, k_NTP: Tensor, scale: float, softcap: float | None, document_BS: Tensor | None, start: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Wide logits of one chunk, capped and masked, [B, K, G, C, T]; and the tanh, which backward needs."""
-    logits = _wide(_product(q_BKGCP, k_BKTP.transpose(-1, -2))) * scale
+    """Wide logits of one chunk of queries, capped and masked, [N, R, T]; and the tanh, which backward needs.
+
+    The chunk's first position is ``start``, its last is that of the last key.
+    """
+    logits = _wide(torch.bmm(q_NRP, k_NTP.transpose(1, 2))) * scale
     tanh = None
     if softcap is not None:
         tanh = torch.tanh(logits / softcap)
         logits = softcap * tanh
-    rows, keys = logits.shape[-2:]
-    row_positions = torch.arange(start, start + rows, device=logits.device)
-    allowed = row_positions[:, None] >= torch.arange(keys, device=logits.device)
-    if document_BS is not None:
-        same = document_BS[:, start : start + rows, None] == document_BS[:, None, :keys]
-        allowed = (allowed & same)[:, None, None]
-    return torch.where(allowed, logits, MASKED), tanh
+    keys = k_NTP.shape[1]
+    group = q_NRP.shape[1] // (keys - start)
+    positions_R = start + torch.arange(q_NRP.shape[1], device=logits.device) // group
+    allowed = positions_R[:, None] >= torch.arange(keys, device=logits.device)
+    if document_BS is None:
+        return torch.where(allowed, logits, MASKED), tanh
+    batch = document_BS.shape[0]
+    same_BRT = document_BS[:, start:keys].repeat_interleave(group, 1)[:, :, None] == document_BS[:, None, :keys]
+    by_head = logits.view(batch, -1, *logits.shape[1:])
+    return torch.where((allowed & same_BRT)[:, None], by_head, MASKED).view(logits.shape), tanh
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -129,40 +145,30 @@ def _chunks(length: int) -> list[tuple[int, int]]:
     return [(start, min(start + rows, length)) for start in range(0, length, rows)]
 
 
-def _group_queries(x_BSHP: Tensor, n_kv: int) -> Tensor:
+def _query_rows(x_BSHP: Tensor, n_kv: int) -> Tensor:
+    """[B, S, H, P] -> [B x K, S x G, P], contiguous."""
     batch, length, heads, width = x_BSHP.shape
-    return x_BSHP.view(batch, length, n_kv, heads // n_kv, width).permute(0, 2, 3, 1, 4)
+    by_group = x_BSHP.reshape(batch, length, n_kv, heads // n_kv, width).transpose(1, 2)
+    return by_group.reshape(batch * n_kv, length * (heads // n_kv), width).contiguous()
 
 
-def _grouped(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries as [B, K, G, S, P]; keys and values as [B, K, T, P]."""
-    return _group_queries(q_BSHP, k_BTKP.shape[2]), k_BTKP.transpose(1, 2), v_BTKP.transpose(1, 2)
+def _key_rows(x_BTKP: Tensor) -> Tensor:
+    """[B, T, K, P] -> [B x K, T, P], contiguous."""
+    return x_BTKP.transpose(1, 2).flatten(0, 1).contiguous()
 
 
-def _ungrouped(x_BKGSP: Tensor) -> Tensor:
-    return x_BKGSP.permute(0, 3, 1, 2, 4).flatten(2, 3)
+def _from_query_rows(x_NRP: Tensor, n_kv: int, group: int) -> Tensor:
+    """[B x K, S x G, P] -> [B, S, H, P]."""
+    matrices, rows, width = x_NRP.shape
+    by_group = x_NRP.view(matrices // n_kv, n_kv, rows // group, group, width).transpose(1, 2)
+    return by_group.reshape(matrices // n_kv, rows // group, n_kv * group, width)
 
 
-def _product(x_BKGCX: Tensor, y_BKXY: Tensor) -> Tensor:
-    """Batched product in which the G queries of a group share their key-value head: one product a head."""
-    batch, heads, group, rows, inner = x_BKGCX.shape
-    out = torch.bmm(x_BKGCX.reshape(batch * heads, group * rows, inner), y_BKXY.flatten(0, 1))
-    return out.view(batch, heads, group, rows, -1)
-
-
-def _reduce_product(x_BKGCT: Tensor, y_BKGCP: Tensor) -> Tensor:
-    """Sum over the group and the rows of x^T y: the gradient of a key-value head, [B, K, T, P]."""
-    batch, heads, group, rows, keys = x_BKGCT.shape
-    left = x_BKGCT.reshape(batch * heads, group * rows, keys).transpose(1, 2)
-    right = y_BKGCP.reshape(batch * heads, group * rows, -1)
-    return torch.bmm(left, right).view(batch, heads, keys, -1)
-
-
-def _add_to_keys(total: Tensor | None, part: Tensor) -> Tensor:
+def _add_to_first(total: Tensor | None, part: Tensor) -> Tensor:
     """Add the gradient of the first keys; chunks come last first, so the first part is the longest."""
     if total is None:
         return part
-    return torch.cat((total[:, :, : part.shape[2]] + part, total[:, :, part.shape[2] :]), dim=2)
+    return torch.cat((total[:, : part.shape[1]] + part, total[:, part.shape[1] :]), dim=1)
 
 
 @lru_cache(maxsize=1)

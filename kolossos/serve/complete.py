@@ -78,6 +78,6 @@ def events(
     model: Decoder, tokenizer: Tokenizer, prompts: Sequence[str], options: GenerationOptions
 ) -> Iterator[TokenEvent]:
     """Every token of every prompt's continuation, a batch after the other."""
-    tokens = [tokenizer.encode(prompt) for prompt in prompts]
+    tokens = [tokenizer.encode_document(prompt) for prompt in prompts]
     for first in range(0, len(tokens), BATCH):
         yield from generate(model, tokenizer, tokens[first : first + BATCH], options, first_index=first)

@@ -49,7 +49,7 @@ class Transcript:
 
     def _tokens(self, turns: list[Turn], tokenizer: Tokenizer) -> list[int]:
         if not self.chat:
-            return tokenizer.encode(plain_text(turns))
+            return tokenizer.encode_document(plain_text(turns))
         tokens = []
         for turn in turns:
             tokens += [tokenizer.special_id(f"<|{turn.role}|>"), *tokenizer.encode(turn.text)]

@@ -50,7 +50,7 @@ class OptimizerSpec(Spec):
 
 
 class ScheduleSpec(Spec):
-    """Linear warm-up, then a cosine, or stable and a linear decay at the end (warmup-stable-decay, arXiv:2404.06395)."""
+    """Linear warm-up, then a cosine, or (wsd, arXiv:2404.06395) a stable rate and a linear decay at the end."""
 
     steps: PositiveInt
     warmup_steps: NonNegativeInt = 0
@@ -91,7 +91,7 @@ class EvaluateSpec(Spec):
 
 
 class ComputeSpec(Spec):
-    """How the machine is used. ``threads`` = 0 takes what torch takes; ``compile`` = auto uses torch.compile if it can."""
+    """How the machine is used. ``threads`` = 0 takes torch's choice; ``compile`` = auto compiles where that works."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: NonNegativeInt = 0

@@ -27,7 +27,7 @@ class Optimizer:
         self._muon = self._make_muon(matrices) if matrices else None
 
     def step(self, factor: float) -> Tensor:
-        """Clip the gradients, update, clear them; returns the norm before clipping. ``factor`` scales the peak rates."""
+        """Clip the gradients, update, clear them; the norm before clipping. ``factor`` scales the peak rates."""
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         nn.utils.clip_grads_with_norm_(self.parameters.values(), self.spec.clip_norm, norm)

@@ -74,7 +74,7 @@ def test_the_oldest_turns_make_room_but_not_the_system_and_the_last(tokenizer: T
 def test_a_second_answer_continues_the_first(chat: Chat, model: Decoder, tokenizer: Tokenizer) -> None:
     first = "".join(chat.ask("the fox"))
     second = "".join(chat.ask("and"))
-    prompt = tokenizer.encode("the fox" + first + "\nand")
+    prompt = tokenizer.encode_document("the fox" + first + "\nand")
     assert second == "".join(e.text for e in generate(model, tokenizer, [prompt], OPTIONS, first_index=2))
 
 
