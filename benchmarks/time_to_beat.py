@@ -31,7 +31,9 @@ def main() -> None:
 def measure(minutes: float) -> dict[str, Any]:
     """Train for ``minutes`` and score."""
     folder = ROOT / "runs" / f"demo-{minutes:g}-minutes"
-    trained = kolossos("train", "examples/demo.toml", "--run", str(folder), "--minutes", str(minutes), "--fresh", "--json")
+    trained = kolossos(
+        "train", "examples/demo.toml", "--run", str(folder), "--minutes", str(minutes), "--fresh", "--json"
+    )
     scored = kolossos("eval", str(folder), "--json")
     environment = json.loads((folder / "environment.json").read_text())
     return {

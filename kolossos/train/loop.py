@@ -170,12 +170,14 @@ def step_values(result: StepResult, factor: float) -> dict[str, float]:
 def evaluation_of(
     training: Training, limit: int | None, progress: Callable[[int, int], None] = lambda *_: None
 ) -> Evaluation:
-    """Validation loss on the first ``limit`` batches, or on the whole split."""
+    """Validation loss on about ``limit`` batches spread over the split, or on all of it."""
     split, spec = training.corpus.split("validation"), training.spec
+    n_batches = -(-split.n_tokens // (spec.layout.micro_batch_size * spec.layout.seq_len))
+    stride = 1 if limit is None else -(-n_batches // limit)
     batches = validation_batches(split, spec.layout.seq_len, spec.layout.micro_batch_size, spec.data.mask_documents)
     return evaluate(
         training.model,
-        islice(batches, limit),
+        islice(batches, 0, None, stride),
         training.bytes_of_token,
         training.dtype,
         training.device,

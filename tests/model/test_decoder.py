@@ -5,8 +5,10 @@ import torch
 from specs import ALL, grok_1_like
 from torch.utils.flop_counter import FlopCounterMode
 
+from kolossos.model.attention import AttentionContext
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
+from kolossos.model.rotary import rotary_tables
 from kolossos.specs.catalogue import load_model, model_names
 from kolossos.specs.counts import count_parameters, training_flops_per_token
 from kolossos.specs.model import ModelSpec
@@ -93,3 +95,23 @@ def test_an_untrained_model_is_about_as_wrong_as_guessing() -> None:
         hidden, _ = model(tokens[:, :-1])
         nats = model.loss(hidden, tokens[:, 1:]).item() / 256
         assert nats == pytest.approx(torch.tensor(float(spec.vocab_size)).log().item(), abs=0.6)
+
+
+@pytest.mark.parametrize("batch", [1, 4, 8])
+def test_compiled_layer_computes_what_the_plain_one_does_in_bf16(batch: int) -> None:
+    """Once torch 2.13's compiler made NaN of a different but equal way to write the attention, at some batch sizes."""
+    spec = grok_1_like().model_copy(update={"dim": 64, "head_dim": 16})
+    layer = initialize(Decoder(spec), 0).train().layers[0]
+    context = AttentionContext(rotary=rotary_tables(spec, torch.arange(128)[None]))
+    generator = torch.Generator().manual_seed(0)
+    inputs, upstream = (torch.randn(batch, 128, 64, generator=generator).bfloat16() for _ in range(2))
+    results = []
+    for forward in (layer, torch.compile(layer, dynamic=False)):
+        layer.zero_grad()
+        x = inputs.clone().requires_grad_()
+        out, _ = forward(x, context)
+        out.backward(upstream)
+        results.append([out, x.grad, *(p.grad for p in layer.parameters())])
+    for plain, compiled in zip(*results, strict=True):
+        error = (compiled.float() - plain.float()).norm() / plain.float().norm()
+        assert error < 0.05

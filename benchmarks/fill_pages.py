@@ -1,0 +1,73 @@
+"""Put measured figures into README.md and docs/: no number there is typed by hand.
+
+python benchmarks/fill_pages.py            # rewrites what stands between `<!-- figures: NAME -->` and `<!-- end -->`
+python benchmarks/fill_pages.py --check    # exit code 1 if a page differs from the results
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks/results"
+PAGES = ("README.md", "docs/training.md")
+BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def time_to_beat() -> str:
+    rows = json.loads((RESULTS / "time_to_beat.json").read_text())
+    machine = rows[0]["machine"]
+    lines = ["| training time | steps | bits/byte | `gzip -9` | `xz -9` |", "| --- | --- | --- | --- | --- |"]
+    for row in rows:
+        gzip, xz = (row["compressors_bits_per_byte"][name] for name in ("gzip -9", "xz -9"))
+        lines.append(
+            f"| {row['minutes']:g} min | {row['steps']:,} | {row['bits_per_byte']:.3f} | {gzip:.3f} | {xz:.3f} |"
+        )
+    where = f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}, {rows[0]['date']}"
+    return "\n".join([*lines, "", f"({where}; `python benchmarks/time_to_beat.py`)"])
+
+
+def train_speed() -> str:
+    newest = sorted(RESULTS.glob("train_speed-*.md"))[-1]
+    machine, *tables = newest.read_text().split("\n## ")
+    facts = " ".join(machine.split("\n\n")[2:]).replace("\n", " ").strip()
+    shown = [re.sub(r"^(.+)\n", r"**\1**\n", table, count=1) for table in tables if not table.startswith("Aims")]
+    return "\n".join([facts, "", *shown]).strip()
+
+
+def moe_against_dense() -> str:
+    rows = json.loads((RESULTS / "moe_against_dense.json").read_text())
+    lines = ["| model | tokens | validation loss | bits/byte | lowest load entropy, second half |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for model, row in rows.items():
+        entropy = row.get("lowest_load_entropy_in_second_half")
+        cells = (f"{row['tokens']:,}", f"{row['validation_loss']:.3f}", f"{row['bits_per_byte']:.3f}")
+        lines.append(f"| {model} | {' | '.join(cells)} | {'-' if entropy is None else f'{entropy:.3f}'} |")
+    return "\n".join(lines)
+
+
+FIGURES: dict[str, Callable[[], str]] = {
+    "demo": time_to_beat,
+    "train_speed": train_speed,
+    "moe_against_dense": moe_against_dense,
+}
+
+
+def main() -> int:
+    differing = []
+    for page in PAGES:
+        path = ROOT / page
+        before = path.read_text()
+        after = BLOCK.sub(lambda match: f"{match[1]}{FIGURES[match[2]]()}\n{match[3]}", before)
+        if after != before:
+            differing.append(page)
+            if "--check" not in sys.argv:
+                path.write_text(after)
+    print("changed: " + ", ".join(differing) if differing else "all pages agree with the results")
+    return 1 if differing and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
