@@ -36,7 +36,7 @@ class Metrics:
         from tensorboardX import SummaryWriter
 
         _truncate(path, resume_step)
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115: open as long as the run
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         self._board = SummaryWriter(str(tensorboard), purge_step=resume_step + 1 if resume_step else None)
 
     def write(self, step: int, kind: str, **values: float) -> None:
