@@ -2,8 +2,8 @@
 
 Four implementations of one function, chosen by `attend`:
 - `masked_attention`: plain, any mask; for generation with a cache, for checks, and the reference of the tests.
-- `ChunkedAttention`: causal training anywhere, fp32 or bf16. It never holds more than one chunk of queries' logits and
-  recomputes them in backward, for FlexAttention has no backward on CPU and SDPA no soft cap.
+- `ChunkedAttention`: causal training anywhere, fp32 or bf16. Of long sequences it never holds more than one chunk of
+  queries' logits and computes them again in backward: FlexAttention has no backward on CPU, SDPA no soft cap.
 - `flex`: causal training on CUDA with the cap inside the kernel.
 - SDPA, where the model has no cap and documents need no border (on a CPU only forward: see benchmarks/attention.py).
 
@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+KEEP_LENGTH = 512  # up to here compiled code may keep the softmax of forward, which is faster and small
 MASKED = -1e30  # finite, so that a row without any allowed key is uniform, as in Grok-1's own code
 
 
@@ -50,6 +51,20 @@ def masked_attention(
     weights = logits.softmax(-1).to(v_BKTP.dtype)
     out_BKGSP = torch.einsum("bkgst,bktp->bkgsp", weights, v_BKTP)
     return out_BKGSP.permute(0, 3, 1, 2, 4).flatten(2, 3)
+
+
+@torch.library.custom_op("kolossos::recall", mutates_args=())
+def recall(x: Tensor, gradient: Tensor) -> Tensor:
+    """A copy of ``x`` that torch.compile takes for something known only with ``gradient``.
+
+    Without it the compiler sees that backward computes the logits of forward again, and keeps them from there.
+    """
+    return x.clone()
+
+
+@recall.register_fake
+def _(x: Tensor, gradient: Tensor) -> Tensor:
+    return torch.empty_like(x)
 
 
 class ChunkedAttention(torch.autograd.Function):
@@ -90,6 +105,8 @@ class ChunkedAttention(torch.autograd.Function):
         q, k, v, out, lse, document_BS = ctx.saved_tensors
         group = q.shape[1] // k.shape[1]
         d_out = _query_rows(grads[0], ctx.n_kv)
+        if k.shape[1] > KEEP_LENGTH:
+            q = recall(q, d_out)
         delta = (_wide(d_out) * _wide(out)).sum(-1, keepdim=True)
         dqs, dk, dv = [], None, None
         for start, end in reversed(_chunks(k.shape[1])):
