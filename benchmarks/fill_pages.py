@@ -25,6 +25,10 @@ def time_to_beat() -> str:
         lines.append(
             f"| {row['minutes']:g} min | {row['steps']:,} | {row['bits_per_byte']:.3f} | {gzip:.3f} | {xz:.3f} |"
         )
+    for name in ("gzip -9", "xz -9"):
+        beaten = [row["minutes"] for row in rows if row["bits_per_byte"] < row["compressors_bits_per_byte"][name]]
+        when = f"beaten after {min(beaten):g} minutes of training" if beaten else "not beaten in the times measured"
+        lines += ["", f"`{name}`: {when}."]
     where = f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}, {rows[0]['date']}"
     return "\n".join([*lines, "", f"({where}; `python benchmarks/time_to_beat.py`)"])
 

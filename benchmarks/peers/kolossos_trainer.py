@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kolossos.train.waiting import choose_waiting
+from kolossos.train.waiting import choose_waiting, free_threads
 
-choose_waiting()  # before torch is loaded, as the command line does
+BUSY_CORES = choose_waiting()  # before torch is loaded, as the command line does
 
 import torch  # noqa: E402
 
@@ -22,6 +22,7 @@ from .stopwatch import Stopwatch  # noqa: E402
 
 
 def train(row: Row, shape: Shape, batches: np.ndarray, stopwatch: Stopwatch) -> dict:
+    torch.set_num_threads(free_threads(torch.get_num_threads(), BUSY_CORES))
     model = initial_model(row, shape)
     compile_training(model, "on" if row.compile else "off", torch.device("cpu"))
     optimizer = Optimizer(

@@ -25,7 +25,7 @@ def train(
 
     if not run.is_dir():
         load_run(run, overrides)  # a mistake in the run file is said at once, before torch is loaded
-    choose_waiting()
+    busy_cores = choose_waiting()
     from kolossos.cli.training import run_training
 
-    run_training(run, overrides or [], folder, minutes, fresh, json)
+    run_training(run, overrides or [], folder, minutes, fresh, busy_cores, json)

@@ -21,15 +21,25 @@ from kolossos.train.peak import measured_peak_flops
 from kolossos.train.plot import plot_run
 from kolossos.train.run_folder import RunFolder
 from kolossos.train.setup import Training, open_corpus, prepare_training
+from kolossos.train.waiting import free_threads
 
 
 def run_training(
-    run: Path, overrides: list[str], folder: Path | None, minutes: float | None, fresh: bool, json: bool
+    run: Path,
+    overrides: list[str],
+    folder: Path | None,
+    minutes: float | None,
+    fresh: bool,
+    busy_cores: float,
+    json: bool,
 ) -> None:
-    """See `kolossos.cli.train.train`."""
+    """See `kolossos.cli.train.train`. ``busy_cores``: cores that other programs use now."""
     if minutes is not None and minutes <= 0:
         raise InputError(f"--minutes {minutes}: expected a number above 0")
     existing, spec = _existing_and_spec(run, overrides, folder, minutes, fresh)
+    if existing is None and spec.compute.threads == 0:  # a run keeps its number of threads: others make other sums
+        overrides = [*overrides, f"compute.threads={free_threads(torch.get_num_threads(), busy_cores)}"]
+        spec = load_run(run, overrides)
     if existing is not None and existing.is_finished():
         TrainingDisplay.say_plainly(f"{existing.path} is finished already, nothing to do; --fresh begins again")
         return _report(existing, Outcome(spec.schedule.steps, True, 0.0, existing.last_evaluation()), json)
@@ -63,7 +73,7 @@ def _existing_and_spec(
         existing = RunFolder.open(run)
         spec = load_run(run / "run.toml", overrides) if overrides else existing.spec
         existing.adopt(spec)
-        return existing, spec
+        return existing, existing.spec
     spec = load_run(run, overrides)
     path = folder or Path("runs") / spec.name
     if fresh or not path.exists():
@@ -74,7 +84,7 @@ def _existing_and_spec(
         chosen = existing.spec.schedule
         spec = load_run(run, [*overrides, *_step_overrides(chosen.steps, chosen.warmup_steps)])
     existing.adopt(spec)
-    return existing, spec
+    return existing, existing.spec
 
 
 def _fit_to_time(training: Training, run: Path, overrides: list[str], minutes: float) -> RunSpec:

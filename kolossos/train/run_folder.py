@@ -58,7 +58,13 @@ class RunFolder:
         return cls(path, spec)
 
     def adopt(self, spec: RunSpec) -> None:
-        """Go on under ``spec``: InputError if it would compute something else than the run so far."""
+        """Go on under ``spec``: InputError if it would compute something else than the run so far.
+
+        The number of threads that was chosen when the run began stays, unless ``spec`` names another.
+        """
+        if spec.compute.threads == 0:
+            compute = spec.compute.model_copy(update={"threads": self.spec.compute.threads})
+            spec = spec.model_copy(update={"compute": compute})
         changes = changed_keys(self.spec, spec)
         if changes:
             key, before, after = changes[0]

@@ -1,8 +1,9 @@
-"""How OpenMP's threads wait for each other: decided before torch is loaded, for libgomp reads it once.
+"""Threads on a shared machine: how many, and how they wait for each other. Decided before torch is loaded.
 
 Waiting threads that spin are 20 to 30 % faster on a quiet machine. As soon as another program takes a core, they hold
 the core that the thread they wait for could run on, and a step takes up to ten times as long. So they spin only if the
-other programs leave all cores alone when the command starts (benchmarks/train_speed.py --busy measures both).
+other programs leave all cores alone when the command starts, and a core that is taken gets no thread: waiting for
+a thread that must share its core costs more than that thread brings (benchmarks/train_speed.py --busy measures it).
 """
 
 import os
@@ -13,13 +14,21 @@ SAMPLE_S = 0.2
 BUSY_CORES = 0.25
 
 
-def choose_waiting() -> None:
-    """Set OMP_WAIT_POLICY unless the person did. Has no effect once torch is loaded."""
-    if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-        return
+def choose_waiting() -> float:
+    """Set OMP_WAIT_POLICY (libgomp reads it once, when torch is loaded) unless the person did.
+
+    Returns the cores that other programs keep busy, 0 where the system does not tell.
+    """
     busy = cores_of_others()
-    if busy is None or busy > BUSY_CORES:
+    chosen = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys()
+    if not chosen and (busy is None or busy > BUSY_CORES):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    return busy or 0.0
+
+
+def free_threads(available: int, busy_cores: float) -> int:
+    """How many of ``available`` threads to use beside programs that keep ``busy_cores`` busy; 1 at least."""
+    return max(1, available - round(busy_cores))
 
 
 def cores_of_others(sample_s: float = SAMPLE_S) -> float | None:

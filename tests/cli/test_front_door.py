@@ -42,7 +42,7 @@ def kolossos(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 @pytest.mark.parametrize("arguments", [["-c", "import kolossos"], ["-m", "kolossos", "--help"]])
 def test_import_and_help_take_under_half_a_second_and_load_no_torch(arguments: list[str]) -> None:
     best = float("inf")
-    for _ in range(3):
+    for _ in range(6):
         start = time.perf_counter()
         subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
         best = min(best, time.perf_counter() - start)
