@@ -36,8 +36,9 @@ def train(model: str, overrides: list[str]) -> list[dict[str, Any]]:
     """The events of a run of ``model``; a run that is finished already is read again."""
     folder = ROOT / "runs" / f"compare-{model}"
     sets = [part for value in [f"model.spec={model}", *overrides] for part in ("--set", value)]
-    command = [sys.executable, "-m", "kolossos", "train", "benchmarks/moe.toml", "--run", str(folder), *sets]
-    subprocess.run(command, check=True, cwd=ROOT)
+    command = [sys.executable, "-m", "kolossos", "train", "benchmarks/moe.toml", "--run", str(folder), *sets, "--json"]
+    if not json.loads(subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout)["finished"]:
+        sys.exit(f"{folder} was interrupted; the same command goes on")
     return read_events(folder / "metrics.jsonl")
 
 

@@ -1,5 +1,7 @@
 """The whole decoder: counts, the meta device, recompute, initial values, documents."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from specs import ALL, grok_1_like
@@ -98,20 +100,23 @@ def test_an_untrained_model_is_about_as_wrong_as_guessing() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 4, 8])
-def test_compiled_layer_computes_what_the_plain_one_does_in_bf16(batch: int) -> None:
+def test_compiled_attention_in_bf16_is_as_near_to_fp32_as_the_plain_one(batch: int) -> None:
     """Once torch 2.13's compiler made NaN of a different but equal way to write the attention, at some batch sizes."""
     spec = grok_1_like().model_copy(update={"dim": 64, "head_dim": 16})
-    layer = initialize(Decoder(spec), 0).train().layers[0]
+    attention = initialize(Decoder(spec), 0).train().layers[0].attention
     context = AttentionContext(rotary=rotary_tables(spec, torch.arange(128)[None]))
     generator = torch.Generator().manual_seed(0)
-    inputs, upstream = (torch.randn(batch, 128, 64, generator=generator).bfloat16() for _ in range(2))
-    results = []
-    for forward in (layer, torch.compile(layer, dynamic=False)):
-        layer.zero_grad()
-        x = inputs.clone().requires_grad_()
-        out, _ = forward(x, context)
-        out.backward(upstream)
-        results.append([out, x.grad, *(p.grad for p in layer.parameters())])
-    for plain, compiled in zip(*results, strict=True):
-        error = (compiled.float() - plain.float()).norm() / plain.float().norm()
-        assert error < 0.05
+    inputs, upstream = (torch.randn(batch, 128, 64, generator=generator) for _ in range(2))
+
+    def results(forward: Callable[..., torch.Tensor], dtype: torch.dtype) -> list[torch.Tensor]:
+        attention.zero_grad()
+        x = inputs.detach().clone().to(dtype).requires_grad_()
+        out = forward(x, context)
+        out.backward(upstream.to(dtype))
+        return [tensor.detach().float() for tensor in (out, x.grad, *(p.grad for p in attention.parameters()))]
+
+    exact = results(attention, torch.float32)
+    plain = results(attention, torch.bfloat16)
+    compiled = results(torch.compile(attention, dynamic=False), torch.bfloat16)
+    for right, by_plain, by_compiled in zip(exact, plain, compiled, strict=True):
+        assert (by_compiled - right).norm() < 1.5 * (by_plain - right).norm()
