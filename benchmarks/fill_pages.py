@@ -36,7 +36,7 @@ def time_to_beat() -> str:
 def train_speed() -> str:
     newest = sorted(RESULTS.glob("train_speed-*.md"))[-1]
     machine, *tables = newest.read_text().split("\n## ")
-    facts = " ".join(machine.split("\n\n")[2:]).replace("\n", " ").strip()
+    facts = " ".join(machine.split("\n\n")[1:]).replace("\n", " ").strip()
     shown = [re.sub(r"^(.+)\n", r"**\1**\n", table, count=1) for table in tables if not table.startswith("Aims")]
     return "\n".join([facts, "", *shown]).strip()
 
