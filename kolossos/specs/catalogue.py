@@ -1,24 +1,50 @@
 """The catalogue: named specs that come with Kolossos, one TOML file each."""
 
 from pathlib import Path
+from typing import TypeVar
 
 from kolossos.errors import InputError, nearest
+from kolossos.specs.cluster import ClusterSpec
+from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.model import ModelSpec
-from kolossos.specs.strict import read_toml
+from kolossos.specs.strict import Spec, read_toml
 
 CATALOGUE = Path(__file__).parent / "catalogue"
+AnySpec = TypeVar("AnySpec", bound=Spec)
+
+
+def names(kind: str) -> list[str]:
+    """Names in one folder of the catalogue (models, gpus or clusters), sorted."""
+    return sorted(path.stem for path in (CATALOGUE / kind).glob("*.toml"))
 
 
 def model_names() -> list[str]:
     """Names of the models in the catalogue, sorted."""
-    return sorted(path.stem for path in (CATALOGUE / "models").glob("*.toml"))
+    return names("models")
 
 
 def load_model(name_or_path: str) -> ModelSpec:
     """The ModelSpec of a catalogue name, or of a TOML file of the user's."""
+    return _load(ModelSpec, "models", name_or_path)
+
+
+def load_gpu(name_or_path: str) -> GpuSpec:
+    """The GpuSpec of a catalogue name, or of a TOML file (as ``kolossos calibrate`` writes)."""
+    return _load(GpuSpec, "gpus", name_or_path)
+
+
+def load_cluster(name_or_path: str) -> ClusterSpec:
+    """The ClusterSpec of a catalogue name, or of a TOML file; its GPUs must be in the catalogue."""
+    cluster = _load(ClusterSpec, "clusters", name_or_path)
+    for pool in cluster.pools:
+        load_gpu(pool.gpu)
+    return cluster
+
+
+def _load(cls: type[AnySpec], kind: str, name_or_path: str) -> AnySpec:
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        path = CATALOGUE / "models" / f"{name_or_path}.toml"
+        path = CATALOGUE / kind / f"{name_or_path}.toml"
         if not path.is_file():
-            raise InputError(f"unknown model '{name_or_path}'{nearest(name_or_path, model_names())}")
-    return ModelSpec.parse({"name": path.stem, **read_toml(path)}, str(path))
+            raise InputError(f"unknown {kind[:-1]} '{name_or_path}'{nearest(name_or_path, names(kind))}")
+    return cls.parse({"name": path.stem, **read_toml(path)}, str(path))

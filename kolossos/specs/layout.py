@@ -7,21 +7,32 @@ from pydantic import PositiveInt, model_validator
 from kolossos.specs.strict import Spec
 
 
+Precision = Literal["fp32", "bf16", "fp8", "mxfp8", "nvfp4"]
+
+
 class Layout(Spec):
-    """Degrees of parallelism (in ranks), batch (in sequences) and sequence length (in tokens)."""
+    """Degrees of parallelism (in ranks), batch (in sequences) and sequence length (in tokens).
+
+    ``vp`` chunks a stage (interleaved 1F1B, arXiv:2104.04473); tp includes sequence parallelism
+    (arXiv:2205.05198); ``etp`` cuts one expert; ``sharding`` says what dp_shard spreads: optimizer = ZeRO-1,
+    gradients = ZeRO-2, parameters = ZeRO-3 or FSDP (arXiv:1910.02054); dp_replicate > 1 makes it HSDP.
+    """
 
     tp: PositiveInt = 1
     pp: PositiveInt = 1
     vp: PositiveInt = 1
     cp: PositiveInt = 1
     ep: PositiveInt = 1
+    etp: PositiveInt = 1
     dp_shard: PositiveInt = 1
     dp_replicate: PositiveInt = 1
     micro_batch_size: PositiveInt = 8
     global_batch_size: PositiveInt = 8
     seq_len: PositiveInt = 256
     recompute: Literal["none", "selective", "full"] = "none"
-    precision: Literal["bf16", "fp8", "fp32"] = "bf16"
+    precision: Precision = "bf16"
+    schedule: Literal["1f1b", "zero-bubble"] = "1f1b"
+    sharding: Literal["none", "optimizer", "gradients", "parameters"] = "parameters"
 
     @model_validator(mode="after")
     def _check(self) -> Self:

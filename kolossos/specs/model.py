@@ -30,12 +30,26 @@ class MoESpec(Spec):
         default=False, description="rescale the selected gates to sum to one (Mixtral); Grok does not"
     )
     router_softcap: PositiveFloat | None = None
+    shared_dim: PositiveInt | None = Field(
+        default=None, description="width, in total, of the shared experts that every token passes (DeepSeek)"
+    )
+    every: PositiveInt = Field(default=1, description="one layer in so many has experts (Llama 4 Maverick: 2)")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.top_k > self.n_experts:
             raise ValueError(f"top_k = {self.top_k} selects more experts than n_experts = {self.n_experts}")
         return self
+
+
+class MLASpec(Spec):
+    """Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1): keys and values from a latent."""
+
+    q_lora_rank: PositiveInt | None = Field(default=None, description="None: queries straight from the residual")
+    kv_lora_rank: PositiveInt
+    qk_nope_head_dim: PositiveInt
+    qk_rope_head_dim: PositiveInt
+    v_head_dim: PositiveInt
 
 
 class ModelSpec(Spec):
@@ -52,8 +66,12 @@ class ModelSpec(Spec):
     vocab_size: PositiveInt
     max_seq_len: PositiveInt
 
-    ffn_dim: PositiveInt | None = Field(default=None, description="width of a dense gated MLP in every layer")
+    mla: MLASpec | None = Field(default=None, description="replaces grouped-query attention; head_dim is nope + rope")
+
+    ffn_dim: PositiveInt | None = Field(default=None, description="width of the dense MLP: of all layers, of the layers without experts, or (dense_beside_experts) of a branch")
+    gated_mlp: bool = Field(default=True, description="three matrices (SwiGLU, GeGLU) or two")
     moe: MoESpec | None = None
+    first_dense_layers: int = Field(default=0, ge=0, description="so many first layers have the dense MLP alone")
     branch_scale: PositiveFloat = Field(default=1.0, description="factor on (dense + experts) where a layer has both")
     activation: Literal["silu", "gelu_tanh"] = "silu"
 
@@ -81,7 +99,26 @@ class ModelSpec(Spec):
             raise ValueError(f"head_dim = {self.head_dim} is odd; rotary embeddings turn pairs of elements")
         if self.ffn_dim is None and self.moe is None:
             raise ValueError("neither ffn_dim nor [moe]: a layer needs a dense MLP, experts, or both")
+        if self.moe and self.ffn_dim is None and self.n_dense_layers:
+            raise ValueError(f"{self.n_dense_layers} layers without experts, but no ffn_dim for their dense MLP")
+        if self.mla and self.head_dim != self.mla.qk_nope_head_dim + self.mla.qk_rope_head_dim:
+            raise ValueError(f"head_dim = {self.head_dim} is not qk_nope_head_dim + qk_rope_head_dim of [mla]")
         return self
+
+    @property
+    def n_moe_layers(self) -> int:
+        """Layers with experts: every ``moe.every``-th after the first dense ones."""
+        return (self.n_layers - self.first_dense_layers) // self.moe.every if self.moe else 0
+
+    @property
+    def n_dense_layers(self) -> int:
+        """Layers whose feed-forward part is a dense MLP alone."""
+        return self.n_layers - self.n_moe_layers
+
+    @property
+    def dense_beside_experts(self) -> bool:
+        """Whether each layer with experts also has the dense branch (Grok-2): so if no layer is dense alone."""
+        return self.moe is not None and self.ffn_dim is not None and self.n_dense_layers == 0
 
     @property
     def attention_scale(self) -> float:

@@ -1,0 +1,67 @@
+"""ClusterSpec: pools of accelerators on one network, with what they draw and cost."""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from kolossos.specs.strict import Spec
+
+
+class FabricSpec(Spec):
+    """The network between NVLink domains.
+
+    Up to ``pod_gpus`` GPUs talk at full bisection; above, the links are shared ``oversubscription`` times.
+    ``efficiency`` is the share of the line rate that large transfers reach before protocol and collectives.
+    """
+
+    kind: Literal["infiniband", "roce", "ethernet"] = "infiniband"
+    topology: Literal["fat-tree", "rail"] = "fat-tree"
+    nic_bytes_per_s: PositiveFloat = Field(default=50e9, description="one way, per GPU")
+    tiers: PositiveInt = 3
+    pod_gpus: PositiveInt | None = Field(default=None, description="None: the whole cluster is one pod")
+    oversubscription: float = Field(default=1.0, ge=1.0)
+    efficiency: float = Field(default=0.95, gt=0.0, le=1.0)
+    latency_s: PositiveFloat = Field(default=10e-6, description="between two GPUs of different domains")
+
+
+class PoolSpec(Spec):
+    """``count`` GPUs of one kind."""
+
+    gpu: str = Field(description="a name of the GPU catalogue")
+    count: PositiveInt
+    gpus_per_node: PositiveInt = 8
+    nvlink_domain: PositiveInt = Field(default=8, description="GPUs that NVLink joins (72 in an NVL72 rack)")
+    usd_per_gpu_hour: PositiveFloat | None = Field(default=None, description="None: the price of the GPU's file")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.count % self.gpus_per_node:
+            raise ValueError(f"count = {self.count} is not a multiple of gpus_per_node = {self.gpus_per_node}")
+        return self
+
+
+class PowerSpec(Spec):
+    """What a site draws beyond its GPUs, and what energy costs there."""
+
+    host_watts_per_gpu: PositiveFloat = Field(
+        default=200.0, description="CPUs, memory, NICs and fans of the node, and the fabric, per GPU"
+    )
+    pue: float = Field(default=1.3, ge=1.0, description="facility power over the power of the machines")
+    site_limit_watts: PositiveFloat | None = None
+    usd_per_kwh: PositiveFloat = 0.0674
+    gco2_per_kwh: PositiveFloat = 400.0
+
+
+class ClusterSpec(Spec):
+    """Pools on one fabric. With several pools the cluster mixes kinds of GPU."""
+
+    name: str
+    source: str = ""
+    pools: list[PoolSpec] = Field(min_length=1)
+    fabric: FabricSpec = FabricSpec()
+    power: PowerSpec = PowerSpec()
+
+    @property
+    def n_gpus(self) -> int:
+        """GPUs of all pools."""
+        return sum(pool.count for pool in self.pools)
