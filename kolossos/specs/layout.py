@@ -6,7 +6,6 @@ from pydantic import PositiveInt, model_validator
 
 from kolossos.specs.strict import Spec
 
-
 Precision = Literal["fp32", "bf16", "fp8", "mxfp8", "nvfp4"]
 
 

@@ -68,7 +68,9 @@ class ModelSpec(Spec):
 
     mla: MLASpec | None = Field(default=None, description="replaces grouped-query attention; head_dim is nope + rope")
 
-    ffn_dim: PositiveInt | None = Field(default=None, description="width of the dense MLP: of all layers, of the layers without experts, or (dense_beside_experts) of a branch")
+    ffn_dim: PositiveInt | None = Field(
+        default=None, description="dense MLP: of all layers, of those without experts, or of a branch beside them"
+    )
     gated_mlp: bool = Field(default=True, description="three matrices (SwiGLU, GeGLU) or two")
     moe: MoESpec | None = None
     first_dense_layers: int = Field(default=0, ge=0, description="so many first layers have the dense MLP alone")
