@@ -1,26 +1,30 @@
-"""Counting a ModelSpec: parameters and training FLOPs. Closed forms; a test holds them against the PyTorch model."""
+"""Counting a ModelSpec: parameters and training FLOPs. Closed forms; tests hold them against PyTorch models.
 
-from dataclasses import dataclass
+Not counted, because a ModelSpec does not carry them: biases, learned positions, norms of queries and keys, attention
+sinks, gates of shared experts and multi-token-prediction layers. Together they are below 0.1 % of any large model but
+for the last, which DeepSeek-V3 publishes apart.
+"""
+
+from dataclasses import dataclass, fields
 
 from kolossos.specs.model import ModelSpec
 
 
 @dataclass(frozen=True)
-class ParameterCount:
-    """Number of scalar parameters, by part."""
+class LayerParameters:
+    """Number of scalar parameters of one layer (or, added up, of several), by part."""
 
-    embedding: int
-    output: int
-    attention: int
-    dense_mlp: int
-    experts: int
-    active_experts: int
-    router: int
-    norms: int
+    attention: int = 0
+    dense_mlp: int = 0
+    shared_experts: int = 0
+    experts: int = 0
+    active_experts: int = 0
+    router: int = 0
+    norms: int = 0
 
     @property
     def total(self) -> int:
-        return self.embedding + self.output + self.attention + self.dense_mlp + self.experts + self.router + self.norms
+        return self.attention + self.dense_mlp + self.shared_experts + self.experts + self.router + self.norms
 
     @property
     def active(self) -> int:
@@ -29,33 +33,101 @@ class ParameterCount:
 
     @property
     def matmul_active(self) -> int:
+        """Weights that one token is multiplied with."""
+        return self.attention + self.dense_mlp + self.shared_experts + self.active_experts + self.router
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """``n_layers`` equal layers, and the parameters of each."""
+
+    n_layers: int
+    each: LayerParameters
+
+
+@dataclass(frozen=True)
+class ParameterCount(LayerParameters):
+    """Number of scalar parameters of a whole model, by part; ``norms`` holds the final one too.
+
+    ``active`` has the whole embedding in it, though a token looks up one row.
+    """
+
+    embedding: int = 0
+    output: int = 0
+
+    @property
+    def total(self) -> int:
+        return super().total + self.embedding + self.output
+
+    @property
+    def matmul_active(self) -> int:
         """Weights that one token is multiplied with: active ones without the embedding look-up and the norms."""
-        return self.attention + self.dense_mlp + self.active_experts + self.router + (self.output or self.embedding)
+        return super().matmul_active + (self.output or self.embedding)
 
 
 def count_parameters(spec: ModelSpec) -> ParameterCount:
     """Parameters of every part of ``spec``, over all layers."""
-    d, layers = spec.dim, spec.n_layers
-    attention = d * spec.head_dim * (2 * spec.n_heads + 2 * spec.n_kv_heads)
-    expert = 3 * d * spec.moe.expert_dim if spec.moe else 0
-    n_experts, top_k = (spec.moe.n_experts, spec.moe.top_k) if spec.moe else (0, 0)
-    return ParameterCount(
-        embedding=spec.vocab_size * d,
-        output=0 if spec.tied_embeddings else spec.vocab_size * d,
-        attention=layers * attention,
-        dense_mlp=layers * 3 * d * (spec.ffn_dim or 0),
-        experts=layers * n_experts * expert,
-        active_experts=layers * top_k * expert,
-        router=layers * d * n_experts,
-        norms=layers * d * (4 if spec.post_norm else 2) + d,
-    )
+    kinds = count_parameters_by_layer_kind(spec).values()
+    layers = {f.name: sum(k.n_layers * getattr(k.each, f.name) for k in kinds) for f in fields(LayerParameters)}
+    table = spec.vocab_size * spec.dim
+    layers["norms"] += spec.dim
+    return ParameterCount(**layers, embedding=table, output=0 if spec.tied_embeddings else table)
+
+
+def count_parameters_by_layer_kind(spec: ModelSpec) -> dict[str, LayerKind]:
+    """The kinds of layer that ``spec`` has, "dense" and "moe", each with its number and the parameters of one."""
+    mlp = (3 if spec.gated_mlp else 2) * spec.dim  # times the hidden width
+    attention, norms = _attention_parameters(spec), _norm_parameters(spec)
+    kinds: dict[str, LayerKind] = {}
+    if spec.n_dense_layers:
+        dense = LayerParameters(attention=attention, dense_mlp=mlp * (spec.ffn_dim or 0), norms=norms)
+        kinds["dense"] = LayerKind(spec.n_dense_layers, dense)
+    if spec.moe and spec.n_moe_layers:
+        moe = LayerParameters(
+            attention=attention,
+            dense_mlp=mlp * (spec.ffn_dim or 0) if spec.dense_beside_experts else 0,
+            shared_experts=mlp * (spec.moe.shared_dim or 0),
+            experts=mlp * spec.moe.expert_dim * spec.moe.n_experts,
+            active_experts=mlp * spec.moe.expert_dim * spec.moe.top_k,
+            router=spec.dim * spec.moe.n_experts,
+            norms=norms,
+        )
+        kinds["moe"] = LayerKind(spec.n_moe_layers, moe)
+    return kinds
+
+
+def attention_flops_per_token(spec: ModelSpec, seq_len: int, *, causal: bool = True) -> float:
+    """Forward FLOPs of q.k and of probabilities x v for one token, over all layers.
+
+    Causal: a token sees (seq_len + 1) / 2 positions on average, and only those are counted; otherwise all seq_len.
+    Latent attention is counted as it is trained, with keys and values expanded to every head (arXiv:2405.04434,
+    section 2.1.2). Windows (GPT-OSS, Gemma) are not in a ModelSpec: every layer counts as seeing all positions.
+    """
+    v_head_dim = spec.mla.v_head_dim if spec.mla else spec.head_dim
+    seen = (seq_len + 1) / 2 if causal else seq_len
+    return spec.n_layers * 2.0 * spec.n_heads * (spec.head_dim + v_head_dim) * seen
 
 
 def training_flops_per_token(spec: ModelSpec, seq_len: int) -> float:
     """Model FLOPs of forward and backward for one token, without recompute.
 
-    6 x the matmul weights (Kaplan et al., arXiv:2001.08361, section 2.1) plus causal attention: two products of
-    2 x n_heads x head_dim x (seq_len + 1) / 2 FLOPs forward, twice that backward.
+    6 x the matmul weights (Kaplan et al., arXiv:2001.08361, section 2.1), the output matrix among them, plus causal
+    attention (`attention_flops_per_token`) once forward and twice backward.
     """
-    attention = 3 * 2 * 2 * spec.n_heads * spec.head_dim * (seq_len + 1) / 2
-    return 6.0 * count_parameters(spec).matmul_active + spec.n_layers * attention
+    return 6.0 * count_parameters(spec).matmul_active + 3 * attention_flops_per_token(spec, seq_len)
+
+
+def _attention_parameters(spec: ModelSpec) -> int:
+    d, heads, mla = spec.dim, spec.n_heads, spec.mla
+    if mla is None:
+        return d * spec.head_dim * (2 * heads + 2 * spec.n_kv_heads)
+    # DeepSeek-V2 (arXiv:2405.04434), equations 9-16 and 37-47
+    queries = mla.q_lora_rank * (d + heads * spec.head_dim) if mla.q_lora_rank else d * heads * spec.head_dim
+    latents = d * (mla.kv_lora_rank + mla.qk_rope_head_dim)
+    keys_and_values = mla.kv_lora_rank * heads * (mla.qk_nope_head_dim + mla.v_head_dim)
+    return queries + latents + keys_and_values + heads * mla.v_head_dim * d
+
+
+def _norm_parameters(spec: ModelSpec) -> int:
+    latents = (spec.mla.q_lora_rank or 0) + spec.mla.kv_lora_rank if spec.mla else 0
+    return spec.dim * (4 if spec.post_norm else 2) + latents
