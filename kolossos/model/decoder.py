@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kolossos.model.attention import Attention, AttentionContext, LayerCache
+from kolossos.model.buildable import require_buildable
 from kolossos.model.linear import Linear
 from kolossos.model.loss import ChunkLoss, chunk_loss, linear_cross_entropy
 from kolossos.model.mlp import GatedMLP
@@ -76,6 +77,7 @@ class Decoder(nn.Module):
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
+        require_buildable(spec)
         self.spec = spec
         self.embedding = nn.Embedding(spec.vocab_size, spec.dim, _weight=torch.empty(spec.vocab_size, spec.dim))
         self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.n_layers))
