@@ -1,0 +1,86 @@
+"""The fitted coefficients of the step model: few, physical, one set per kind of GPU and per software generation.
+
+``coefficients.toml`` is written by ``benchmarks/fit_plan.py``; nothing in it belongs to a row, a model or a source.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from kolossos.errors import InputError, nearest
+from kolossos.specs.strict import Spec, read_toml
+
+COEFFICIENTS = Path(__file__).parent / "coefficients.toml"
+
+
+class GpuCoefficients(Spec):
+    """How far a card under a training load stays below its best case."""
+
+    matmul_scale_bf16: float = Field(gt=0, description="time of a product over its best-case microbenchmark: the clock")
+    matmul_scale_fp8: float = Field(gt=0)
+    matmul_scale_fp4: float = Field(gt=0)
+    attention_scale: float = Field(gt=0, description="the same for the attention kernel of its architecture")
+    memory_efficiency: float = Field(gt=0, le=1, description="share of the printed bandwidth that a stream reaches")
+
+
+class LinkCoefficients(Spec):
+    """Rates of links over the printed ones."""
+
+    nvlink_efficiency: float = Field(gt=0, le=1)
+    fabric_efficiency: float = Field(gt=0, le=1.2)
+    nvlink_latency_s: float = Field(gt=0)
+
+
+class SoftwareGeneration(Spec):
+    """One generation of training software: what it does at the same time (facts), and its small change (fitted)."""
+
+    match: list[str] = Field(description="lower-case beginnings of the names of frameworks that belong here")
+    flash_attention: bool = Field(description="attention never writes its scores")
+    tp_overlap: bool
+    dp_overlap: bool
+    pp_overlap: bool
+    ep_overlap: bool = False
+    gradient_bytes: Literal[2, 4] = 4
+    selective_linear: float = Field(default=0.0, ge=0, le=1, description="share of products that 'selective' repeats")
+    selective_attention: bool = Field(default=True, description="'selective' repeats the attention core")
+
+    attention_scale: float = Field(gt=0, description="time of its attention kernel over the best of the card")
+    elementwise_passes: float = Field(gt=0, description="times that each tensor is moved, over the fewest possible")
+    expert_passes: float = Field(gt=0, description="the same for permutations and small experts' kernels")
+    quantize_passes: float = Field(gt=0, description="the same for casts to 8 and 4 bits")
+    layer_overhead_s: float = Field(ge=0, description="gaps between kernels, per layer and direction")
+    step_overhead_s: float = Field(ge=0, description="per step: data, logging, the optimizer's host part")
+    jitter: float = Field(ge=0, description="slow-down per doubling of the GPUs that wait for each other")
+
+
+class Coefficients(Spec):
+    """Everything fitted."""
+
+    fitted: str = Field(description="date and command")
+    links: LinkCoefficients
+    gpus: dict[str, GpuCoefficients]
+    software: dict[str, SoftwareGeneration]
+
+    def gpu(self, name: str, family: str) -> GpuCoefficients:
+        """Those of a card, or of its family if the card was never measured."""
+        return self.gpus.get(name) or self.gpus[family]
+
+    def generation(self, framework: str) -> str:
+        """Name of the generation that a framework's name belongs to (longest match); the newest Megatron if none."""
+        lowered = framework.lower()
+        matches = [(len(m), name) for name, s in self.software.items() for m in s.match if lowered.startswith(m)]
+        return max(matches)[1] if matches else "megatron-2025"
+
+    def software_named(self, name: str) -> SoftwareGeneration:
+        """The generation ``name``; InputError with the nearest names."""
+        if name not in self.software:
+            raise InputError(f"unknown software generation '{name}'{nearest(name, self.software)}")
+        return self.software[name]
+
+
+@cache
+def load_coefficients(path: Path = COEFFICIENTS) -> Coefficients:
+    """Read the coefficients (once)."""
+    return Coefficients.parse(read_toml(path), str(path))

@@ -1,0 +1,56 @@
+"""Hardware as columns: one accelerator and the links between its ranks, with the rates that training reaches."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from kolossos.plan.columns import Column, Columns
+from kolossos.plan.coefficients import GpuCoefficients, LinkCoefficients
+from kolossos.specs.cluster import FabricSpec
+from kolossos.specs.gpu import GpuSpec
+
+
+@dataclass(frozen=True)
+class HardwareColumns(Columns):
+    """Bytes, seconds and shares. ``gpu`` holds names (for the kernel tables); rates are those reached, not printed."""
+
+    gpu: np.ndarray
+    matmul_scale_bf16: Column
+    matmul_scale_fp8: Column
+    matmul_scale_fp4: Column
+    attention_scale: Column
+    memory_bytes: Column
+    memory_bytes_per_s: Column
+    nvlink_domain: Column
+    nvlink_bytes_per_s: Column
+    nic_bytes_per_s: Column
+    nvlink_latency_s: Column
+    fabric_latency_s: Column
+    pod_gpus: Column
+    oversubscription: Column
+    peak_bf16: Column
+
+    @classmethod
+    def of(
+        cls, gpu: GpuSpec, coefficients: GpuCoefficients, links: LinkCoefficients, domain: int, fabric: FabricSpec
+    ) -> Self:
+        """The scalars of one kind of GPU in NVLink domains of ``domain`` on ``fabric``."""
+        values = {
+            "matmul_scale_bf16": coefficients.matmul_scale_bf16,
+            "matmul_scale_fp8": coefficients.matmul_scale_fp8,
+            "matmul_scale_fp4": coefficients.matmul_scale_fp4,
+            "attention_scale": coefficients.attention_scale,
+            "memory_bytes": gpu.memory_bytes,
+            "memory_bytes_per_s": gpu.memory_bandwidth_bytes_per_s * coefficients.memory_efficiency,
+            "nvlink_domain": domain,
+            "nvlink_bytes_per_s": gpu.nvlink_bytes_per_s * links.nvlink_efficiency,
+            "nic_bytes_per_s": fabric.nic_bytes_per_s * fabric.efficiency * links.fabric_efficiency,
+            "nvlink_latency_s": links.nvlink_latency_s,
+            "fabric_latency_s": fabric.latency_s,
+            "pod_gpus": fabric.pod_gpus or np.inf,
+            "oversubscription": fabric.oversubscription,
+            "peak_bf16": gpu.peak("bf16"),
+        }
+        columns = {name: np.float64(value) for name, value in values.items()}
+        return cls(gpu=np.array(gpu.name), **columns)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,36 @@
+"""Software generations as columns."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from kolossos.plan.coefficients import SoftwareGeneration
+from kolossos.plan.columns import Column, Columns
+
+
+@dataclass(frozen=True)
+class SoftwareColumns(Columns):
+    """The fields of SoftwareGeneration, flags as 0 or 1."""
+
+    flash_attention: Column
+    tp_overlap: Column
+    dp_overlap: Column
+    pp_overlap: Column
+    ep_overlap: Column
+    gradient_bytes: Column
+    selective_linear: Column
+    selective_attention: Column
+    attention_scale: Column
+    elementwise_passes: Column
+    expert_passes: Column
+    quantize_passes: Column
+    layer_overhead_s: Column
+    step_overhead_s: Column
+    jitter: Column
+
+    @classmethod
+    def of(cls, generation: SoftwareGeneration) -> Self:
+        """The scalars of one generation."""
+        values = generation.model_dump(exclude={"match"})
+        return cls(**{name: np.float64(value) for name, value in values.items()})  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,200 @@
+"""The closed form: seconds of one training step, for every layout at once.
+
+A step is the slowest pipeline stage, the bubble, what is visible of the gradient and parameter traffic, and the
+optimizer. Schedules: 1F1B and interleaved (arXiv:2104.04473, section 2.2), zero-bubble H1 (arXiv:2401.10241,
+section 3.1); sharding: ZeRO (arXiv:1910.02054) and FSDP (arXiv:2304.11277).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kolossos.plan.blocks import Blocks, Seconds, Setting, blocks
+from kolossos.plan.collectives import Group, gather_seconds, send_seconds
+from kolossos.plan.columns import Column, Columns
+from kolossos.plan.layer_kernels import LayerKernels
+from kolossos.plan.parameters import StageParameters, stage_parameters
+from kolossos.plan.work import BF16_BYTES, tokens
+
+OPTIMIZER_BYTES = 30.0
+"""AdamW with fp32 moments and master weights: reads and writes three of 4 bytes, reads a gradient, writes bf16."""
+
+
+@dataclass(frozen=True)
+class LayerSeconds:
+    """The mean layer of a stage, and the head: forward, backward (with what is repeated), weight gradients alone."""
+
+    forward: Seconds
+    backward: Seconds
+    weight_gradient: Column
+    head_forward: Seconds
+    head_backward: Seconds
+
+
+@dataclass(frozen=True)
+class StepColumns(Columns):
+    """One step, in seconds; the parts add up to ``step``."""
+
+    step: Column
+    matmul: Column
+    attention: Column
+    elementwise: Column
+    quantize: Column
+    overhead: Column
+    tp_exposed: Column
+    cp_exposed: Column
+    ep_exposed: Column
+    pp_exposed: Column
+    dp_exposed: Column
+    bubble: Column
+    imbalance: Column
+    optimizer: Column
+    jitter: Column
+    tp_hidden: Column
+    cp_hidden: Column
+    ep_hidden: Column
+    dp_hidden: Column
+
+
+def layer_seconds(parts: Blocks, setting: Setting) -> LayerSeconds:
+    """Average over the layers of the model, with recompute as the layout asks for."""
+    model, recompute = setting.model, setting.layout.recompute
+    moe = model.n_moe_layers / model.n_layers
+    dense = np.where(model.dense_beside_experts > 0, 1.0, 1.0 - moe) * (model.ffn_dim > 0)
+    weights = ((parts.attention, np.ones(())), (parts.dense, dense), (parts.experts, moe))
+    forward = backward = Seconds.none()
+    weight_gradient: Column = np.zeros(())
+    for block, share in weights:
+        again = block.forward * (recompute == 2) + block.selective * (recompute == 1)
+        forward = forward + block.forward * share
+        backward = backward + (block.backward + again) * share
+        weight_gradient = weight_gradient + block.weight_gradient * share
+    return LayerSeconds(forward, backward, weight_gradient, parts.head.forward, parts.head.backward)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """How the layers fall on the pipeline: the fullest stage, and the mean."""
+
+    layers: Column
+    layers_last: Column
+    mean_layers: Column
+
+
+def stages(setting: Setting) -> Stages:
+    """Chunks are whole layers: ceil(layers / (pp vp)) a chunk; what is missing is missing at both ends, where the
+    embedding and the head make up for it."""
+    layers, layout = setting.model.n_layers, setting.layout
+    chunk = np.ceil(layers / (layout.pp * layout.vp) - 1e-9)
+    full = chunk * layout.vp
+    missing = full * layout.pp - layers
+    last = np.maximum(full - np.ceil(missing / 2), 0.0)
+    return Stages(np.where(layout.pp > 1, full, layers), np.where(layout.pp > 1, last, layers), layers / layout.pp)
+
+
+def step_seconds(kernels: LayerKernels, setting: Setting) -> StepColumns:
+    """Price whole steps."""
+    layer = layer_seconds(blocks(kernels, setting), setting)
+    stage = stages(setting)
+    layout = setting.layout
+    n_micro = layout.micro_batches
+    per_layer = layer.forward + layer.backward
+    head = layer.head_forward + layer.head_backward
+    mean = per_layer * stage.mean_layers + head * (1.0 / layout.pp)
+    slowest = np.maximum(stage.layers * per_layer.total, stage.layers_last * per_layer.total + head.total)
+    slowest = np.where(layout.pp > 1, slowest, mean.total)
+    bubble = _bubble(mean, layer, stage, setting)
+    pp_exposed = _between_stages(setting)
+    dp_exposed, dp_hidden = _data_parallel(layer, stage, setting)
+    optimizer = _optimizer(stage, setting)
+    imbalance = (slowest - mean.total) * n_micro
+    overhead = mean.overhead * n_micro + setting.software.step_overhead_s
+    work = mean * n_micro
+    quiet = work.total + setting.software.step_overhead_s + imbalance + bubble + pp_exposed + dp_exposed + optimizer
+    jitter = quiet * setting.software.jitter * np.log2(np.maximum(layout.world / 8.0, 1.0))
+    return StepColumns(
+        step=quiet + jitter,
+        matmul=work.matmul,
+        attention=work.attention,
+        elementwise=work.elementwise,
+        quantize=work.quantize,
+        overhead=overhead,
+        tp_exposed=work.tp_exposed,
+        cp_exposed=work.cp_exposed,
+        ep_exposed=work.ep_exposed,
+        pp_exposed=pp_exposed,
+        dp_exposed=dp_exposed,
+        bubble=bubble,
+        imbalance=imbalance,
+        optimizer=optimizer,
+        jitter=jitter,
+        tp_hidden=work.tp_hidden,
+        cp_hidden=work.cp_hidden,
+        ep_hidden=work.ep_hidden,
+        dp_hidden=dp_hidden,
+    )
+
+
+def _bubble(mean: Seconds, layer: LayerSeconds, stage: Stages, setting: Setting) -> Column:
+    """(pp - 1) (forward + backward) / vp; zero-bubble fills all but (pp - 1)(forward + dx - dw)."""
+    layout = setting.layout
+    weights = layer.weight_gradient * stage.mean_layers
+    filled = np.where(layout.schedule > 0, np.minimum(2.0 * weights, mean.total), 0.0)
+    return (layout.pp - 1) / layout.vp * (mean.total - filled)
+
+
+def _between_stages(setting: Setting) -> Column:
+    """Activations forward and their gradients back: on the way of every micro-batch, or only of the first ones."""
+    layout = setting.layout
+    spread = np.where(setting.sequence_parallel > 0, layout.tp, 1.0)
+    size = tokens(layout) * setting.model.dim * BF16_BYTES / spread
+    hop = send_seconds(size, layout.tp * layout.cp * layout.dp, setting.hardware)
+    overlapped = (setting.software.pp_overlap > 0) & (layout.vp > 1)
+    times = np.where(overlapped, 0.0, layout.micro_batches * layout.vp) + (layout.pp - 1)
+    return 2 * hop * times * (layout.pp > 1)
+
+
+def _data_parallel(layer: LayerSeconds, stage: Stages, setting: Setting) -> tuple[Column, Column]:
+    """(exposed, hidden) traffic of gradients and parameters."""
+    layout, software = setting.layout, setting.software
+    held = stage_parameters(setting.model, layout, stage.layers, np.where(layout.pp > 1, 1.0, 1.0 + setting.model.untied))
+    gather = _group_seconds(held, BF16_BYTES, setting)
+    reduce = _group_seconds(held, software.gradient_bytes, setting)
+    forward, backward = layer.forward.total * stage.layers, layer.backward.total * stage.layers
+    behind = np.where(layout.sharding > 0, gather, reduce)
+    buckets = np.maximum(stage.layers, 2.0)
+    window = 1.0 - 1.0 / buckets
+    late = np.maximum(reduce - backward * window, reduce / buckets)
+    early = np.maximum(behind - np.where(layout.sharding > 0, forward, backward) * window, behind / buckets)
+    overlapped = (software.dp_overlap > 0)
+    once = np.where(overlapped, late + early, reduce + behind)
+    per_pass = np.where(overlapped, 0.0, 1.0)
+    streaming_f = np.maximum(gather - forward * window, np.maximum(gather / buckets, gather * per_pass))
+    both = gather + reduce
+    streaming_b = np.maximum(both - backward * window, np.maximum(both / buckets, both * per_pass))
+    each = layout.micro_batches * (streaming_f + streaming_b)
+    all_each = layout.micro_batches * (gather + both)
+    shards = layout.sharding == 3
+    exposed = np.where(shards, each, once)
+    return exposed, np.where(shards, all_each, reduce + behind) - exposed
+
+
+def _group_seconds(held: StageParameters, bytes_each: Column | float, setting: Setting) -> Column:
+    """One ring pass (gather or scatter) of a stage's parameters over the ranks that share them."""
+    layout, hardware = setting.layout, setting.hardware
+    shared = Group(layout.dp * layout.cp, layout.tp)
+    outer = layout.tp * layout.cp * layout.dp
+    alone = Group(np.maximum(outer / (layout.ep * layout.etp), 1.0), layout.ep * layout.etp)
+    first = gather_seconds(held.shared * bytes_each, shared, hardware) * (shared.size > 1)
+    second = gather_seconds(held.experts * bytes_each, alone, hardware) * (alone.size > 1) * (held.experts > 0)
+    return first + second
+
+
+def _optimizer(stage: Stages, setting: Setting) -> Column:
+    layout = setting.layout
+    held = stage_parameters(setting.model, layout, stage.layers, np.where(layout.pp > 1, 1.0, 1.0 + setting.model.untied))
+    expert_ranks = np.maximum(layout.tp * layout.cp * layout.dp / (layout.ep * layout.etp), 1.0)
+    sharded = layout.sharding > 0
+    shared = held.shared / np.where(sharded, layout.dp_shard * layout.cp, 1.0)
+    experts = held.experts / np.where(sharded, np.minimum(expert_ranks, layout.dp_shard * layout.cp), 1.0)
+    return (shared + experts) * OPTIMIZER_BYTES / setting.hardware.memory_bytes_per_s
