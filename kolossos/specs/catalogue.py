@@ -1,11 +1,13 @@
-"""The catalogue: named specs that come with Kolossos, one TOML file each."""
+"""The catalogue: named specs that come with Kolossos, one TOML file each, and other names for them."""
 
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from kolossos.errors import InputError, nearest
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.gpu import GpuSpec
+from kolossos.specs.huggingface import CONFIG_FILE, read_huggingface
 from kolossos.specs.model import ModelSpec
 from kolossos.specs.strict import Spec, read_toml
 
@@ -23,9 +25,18 @@ def model_names() -> list[str]:
     return names("models")
 
 
+@cache
+def aliases() -> dict[str, str]:
+    """Other names of models, and the catalogue's name for each."""
+    return read_toml(CATALOGUE / "aliases.toml")["models"]
+
+
 def load_model(name_or_path: str) -> ModelSpec:
-    """The ModelSpec of a catalogue name, or of a TOML file of the user's."""
-    return _load(ModelSpec, "models", name_or_path)
+    """The ModelSpec of a catalogue name or alias, of a TOML file, or of a Hugging Face config.json or its folder."""
+    path = Path(name_or_path)
+    if path.suffix == ".json" or (path / CONFIG_FILE).is_file():
+        return read_huggingface(path)
+    return _load(ModelSpec, "models", aliases().get(name_or_path, name_or_path))
 
 
 def load_gpu(name_or_path: str) -> GpuSpec:
@@ -46,5 +57,11 @@ def _load(cls: type[AnySpec], kind: str, name_or_path: str) -> AnySpec:
     if path.suffix != ".toml":
         path = CATALOGUE / kind / f"{name_or_path}.toml"
         if not path.is_file():
-            raise InputError(f"unknown {kind[:-1]} '{name_or_path}'{nearest(name_or_path, names(kind))}")
+            known = names(kind) + (list(aliases()) if kind == "models" else [])
+            raise InputError(f"unknown {kind[:-1]} '{name_or_path}'{_hint(name_or_path, known)}")
     return cls.parse({"name": path.stem, **read_toml(path)}, str(path))
+
+
+def _hint(name: str, known: list[str]) -> str:
+    hint = nearest(name, known)
+    return hint if len(hint) < 200 else "; `kolossos models` lists the known ones"
