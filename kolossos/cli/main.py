@@ -14,6 +14,7 @@ from kolossos.cli.complete import complete
 from kolossos.cli.evaluate import evaluate
 from kolossos.cli.export import export
 from kolossos.cli.models import models
+from kolossos.cli.race import race
 from kolossos.cli.train import train
 from kolossos.errors import InputError
 
@@ -30,6 +31,7 @@ app.command()(chat)
 app.command()(complete)
 app.command()(export)
 app.command()(models)
+app.command()(race)
 
 
 @app.callback(invoke_without_command=True)
