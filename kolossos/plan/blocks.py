@@ -176,11 +176,19 @@ def _ring(setting: Setting, core: tuple[Column, Column]) -> tuple[tuple[Column, 
 
 
 def _dispatch(setting: Setting) -> Column:
-    """Seconds of one dispatch and one combine: every routed token travels to its expert and back."""
+    """Seconds of one dispatch and one combine: every routed token travels to its expert and back.
+
+    A deduplicating dispatcher sends a token once to each domain that has one of its experts: of G domains, top_k
+    uniform choices hit G (1 - (1 - 1/G)^top_k).
+    """
     layout, model = setting.layout, setting.model
-    copies = expert_tokens(model, layout) / layout.etp
-    sent = copies * model.dim * BF16_BYTES * has_experts(model)
-    return 2 * all_to_all_seconds(sent, Group(layout.ep, layout.etp), setting.hardware) * (layout.ep > 1)
+    sent = expert_tokens(model, layout) / layout.etp * model.dim * BF16_BYTES * has_experts(model)
+    group = Group(layout.ep, layout.etp)
+    domains = layout.ep / group.inside(setting.hardware)
+    copies_across = model.top_k * (1.0 - 1.0 / domains)
+    domains_hit = (domains - 1.0) * (1.0 - (1.0 - 1.0 / domains) ** model.top_k)
+    once = np.where(setting.software.ep_deduplicates > 0, domains_hit / np.maximum(copies_across, 1e-9), 1.0)
+    return 2 * all_to_all_seconds(sent, group, setting.hardware, once) * (layout.ep > 1)
 
 
 def _block(

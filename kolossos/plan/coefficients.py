@@ -15,6 +15,10 @@ from kolossos.specs.strict import Spec, read_toml
 COEFFICIENTS = Path(__file__).parent / "coefficients.toml"
 
 
+MEGATRON_BY_YEAR = ((2022, "megatron-2021"), (2024, "megatron-2024"), (2025, "megatron-2025"), (9999, "megatron-2026"))
+"""For a framework that no generation names: Megatron's of that time."""
+
+
 class GpuCoefficients(Spec):
     """How far a card under a training load stays below its best case."""
 
@@ -26,24 +30,28 @@ class GpuCoefficients(Spec):
 
 
 class LinkCoefficients(Spec):
-    """Rates of links over the printed ones."""
+    """Rates of links over the printed ones, for one family of cards."""
 
-    nvlink_efficiency: float = Field(gt=0, le=1)
-    fabric_efficiency: float = Field(gt=0, le=1.2)
-    nvlink_latency_s: float = Field(gt=0)
+    nvlink_efficiency: float = Field(gt=0)
+    fabric_efficiency: float = Field(gt=0)
+    nvlink_latency_s: float = Field(default=8e-6, gt=0)
 
 
 class SoftwareGeneration(Spec):
     """One generation of training software: what it does at the same time (facts), and its small change (fitted)."""
 
     match: list[str] = Field(description="lower-case beginnings of the names of frameworks that belong here")
+    first_year: int = Field(default=0, description="of the measurements")
+    last_year: int = 9999
     flash_attention: bool = Field(description="attention never writes its scores")
     tp_overlap: bool
     dp_overlap: bool
     pp_overlap: bool
-    ep_overlap: bool = False
+    ep_overlap: bool = Field(default=False, description="all-to-all behind the products of another micro-batch")
+    ep_deduplicates: bool = Field(default=False, description="a token goes once to each node (DeepEP, HybridEP)")
     gradient_bytes: Literal[2, 4] = 4
     selective_linear: float = Field(default=0.0, ge=0, le=1, description="share of products that 'selective' repeats")
+    selective_drops: float = Field(default=0.0, ge=0, le=1, description="share of cheap activations it does not keep")
     selective_attention: bool = Field(default=True, description="'selective' repeats the attention core")
 
     attention_scale: float = Field(gt=0, description="time of its attention kernel over the best of the card")
@@ -52,6 +60,8 @@ class SoftwareGeneration(Spec):
     quantize_passes: float = Field(gt=0, description="the same for casts to 8 and 4 bits")
     layer_overhead_s: float = Field(ge=0, description="gaps between kernels, per layer and direction")
     step_overhead_s: float = Field(ge=0, description="per step: data, logging, the optimizer's host part")
+    activation_scale: float = Field(default=1.0, gt=0, description="memory of activations over that counted")
+    runtime_bytes: float = Field(default=4e9, ge=0, description="context, communicators, workspaces, fragmentation")
     jitter: float = Field(ge=0, description="slow-down per doubling of the GPUs that wait for each other")
 
 
@@ -59,7 +69,7 @@ class Coefficients(Spec):
     """Everything fitted."""
 
     fitted: str = Field(description="date and command")
-    links: LinkCoefficients
+    links: dict[str, LinkCoefficients] = Field(description="by family")
     gpus: dict[str, GpuCoefficients]
     software: dict[str, SoftwareGeneration]
 
@@ -67,11 +77,20 @@ class Coefficients(Spec):
         """Those of a card, or of its family if the card was never measured."""
         return self.gpus.get(name) or self.gpus[family]
 
-    def generation(self, framework: str) -> str:
-        """Name of the generation that a framework's name belongs to (longest match); the newest Megatron if none."""
+    def generation(self, framework: str, year: int) -> str:
+        """Name of the generation that a framework's name and year belong to (longest match); Megatron's if none."""
         lowered = framework.lower()
-        matches = [(len(m), name) for name, s in self.software.items() for m in s.match if lowered.startswith(m)]
-        return max(matches)[1] if matches else "megatron-2025"
+        found = [
+            (len(beginning), name)
+            for name, software in self.software.items()
+            for beginning in software.match
+            if lowered.startswith(beginning) and software.first_year <= year <= software.last_year
+        ]
+        if found:
+            return max(found)[1]
+        if "fsdp" in lowered or "torchtitan" in lowered:
+            return "fsdp2" if year > 2023 else "fsdp-2023"
+        return next(name for last, name in MEGATRON_BY_YEAR if year <= last)
 
     def software_named(self, name: str) -> SoftwareGeneration:
         """The generation ``name``; InputError with the nearest names."""

@@ -50,11 +50,16 @@ def latency(group: Group, hardware: HardwareColumns) -> Column:
     return hardware.nvlink_latency_s * np.log2(np.maximum(inside, 1.0)) + hardware.fabric_latency_s * outside
 
 
-def all_to_all_seconds(sent_bytes: Column, group: Group, hardware: HardwareColumns) -> Column:
-    """Each rank sends ``sent_bytes`` in equal parts to all members (its own part stays)."""
+def all_to_all_seconds(
+    sent_bytes: Column, group: Group, hardware: HardwareColumns, share_across: Column | float = 1.0
+) -> Column:
+    """Each rank sends ``sent_bytes`` in equal parts to all members (its own part stays).
+
+    ``share_across`` < 1 where a dispatcher sends one copy to a domain and spreads it there.
+    """
     inside = group.inside(hardware)
-    within = sent_bytes * (inside - 1.0) / group.size / hardware.nvlink_bytes_per_s
-    across = sent_bytes * (group.size - inside) / group.size / nic_rate(group, hardware)
+    within = sent_bytes * (inside - 1.0) / inside / hardware.nvlink_bytes_per_s
+    across = share_across * sent_bytes * (group.size - inside) / group.size / nic_rate(group, hardware)
     return np.maximum(within, across) + latency(group, hardware)
 
 

@@ -1,6 +1,7 @@
 """Published training runs as columns: reads a CSV of measurements, and says which rows it cannot price and why."""
 
 import csv
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -42,8 +43,11 @@ class Measurement:
     fabric: FabricSpec
     framework: str
     layout: Layout
+    year: int
     sequence_parallel: bool
     recompute_known: bool
+    ep_overlap: bool
+    whole_step_graph: bool
     step_time_s: float | None
     memory_gib: float | None
     out_of_memory: bool
@@ -62,7 +66,9 @@ def read_measurements(
         raise InputError(f"{path}: not a CSV of measurements: {error}") from None
     missing = [name for name in ("id", "model", "gpu", "gpus", *NEEDED) if not rows or name not in rows[0]]
     if missing:
-        raise InputError(f"{path}: no column '{missing[0]}'; the columns of a measurement are id, model, gpu, gpus, ...")
+        raise InputError(
+            f"{path}: no column '{missing[0]}'; the columns of a measurement are id, model, gpu, gpus, ..."
+        )
     read: list[Measurement] = []
     skipped: Counter[str] = Counter()
     for row in rows:
@@ -108,8 +114,11 @@ def _measurement(row: dict[str, str], models: dict[str, ModelSpec], gpus: dict[s
         fabric=_fabric(row.get("network", ""), gpus[gpu]),
         framework=row.get("framework", ""),
         layout=_layout(row, model),
+        year=int(_number(row, "year") or 2025),
         sequence_parallel=_sequence_parallel(row),
         recompute_known=row.get("recompute", "") in ("none", "selective", "full"),
+        ep_overlap="A2A overlap" in row.get("notes", ""),
+        whole_step_graph="full_iteration" in row.get("notes", ""),
         step_time_s=step,
         memory_gib=memory,
         out_of_memory=out_of_memory,
@@ -153,6 +162,8 @@ def _layout(row: dict[str, str], model: ModelSpec) -> Layout:
         raise _Skip("GPUs are not tp x pp x cp x dp")
     dp = gpus // (tp * pp * cp)
     micro = int(_number(row, "mbs") or 1)
+    if model.moe and not row.get("ep") and "DeepEP" in row.get("notes", ""):
+        ep = math.gcd(model.moe.n_experts, gpus // pp)
     if batch % (dp * micro):
         raise _Skip("global batch is not a multiple of micro-batch x dp")
     sharding, shard = _sharding(row, dp)
@@ -171,7 +182,7 @@ def _sharding(row: dict[str, str], dp: int) -> tuple[str, int]:
     """What dp shards, and over how many ranks."""
     fsdp, zero = row.get("fsdp", ""), row.get("zero_stage", "")
     if zero.startswith("3") or "ZeRO-3" in fsdp or fsdp[:4] in ("FULL", "FSDP") or fsdp.startswith("yes"):
-        group = re.search(r"FSDP[= ]*(?:column )?(\d+)", fsdp)
+        group = re.search(r"FSDP2?[= ]+(?:column )?(\d+)", fsdp)
         return "parameters", _divisor(int(group[1]), dp) if group else dp
     if "SHARD_GRAD_OP" in fsdp:
         return "gradients", dp

@@ -55,7 +55,9 @@ class StageParameters:
         return self.shared + self.experts
 
 
-def stage_parameters(model: ModelColumns, layout: LayoutColumns, layers: Column, vocabularies: Column) -> StageParameters:
+def stage_parameters(
+    model: ModelColumns, layout: LayoutColumns, layers: Column, vocabularies: Column
+) -> StageParameters:
     """A stage of ``layers`` layers and ``vocabularies`` embedding or output matrices."""
     per_layer = layer_parameters(model, layout)
     moe = model.n_moe_layers / model.n_layers

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kolossos.plan.blocks import Setting
-from kolossos.plan.coefficients import Coefficients
+from kolossos.plan.coefficients import Coefficients, SoftwareGeneration
 from kolossos.plan.hardware import HardwareColumns
 from kolossos.plan.measurements import Measurement, layout_columns, model_columns
 from kolossos.plan.software import SoftwareColumns
@@ -16,17 +16,26 @@ def setting_of(rows: list[Measurement], coefficients: Coefficients, gpus: dict[s
         HardwareColumns.of(
             gpus[row.gpu],
             coefficients.gpu(row.gpu, gpus[row.gpu].family),
-            coefficients.links,
+            coefficients.links[gpus[row.gpu].family],
             row.nvlink_domain,
             row.fabric,
         )
         for row in rows
     ]
-    software = [SoftwareColumns.of(coefficients.software[coefficients.generation(row.framework)]) for row in rows]
+    software = SoftwareColumns.stack([SoftwareColumns.of(_software(row, coefficients)) for row in rows])
     return Setting(
         model=model_columns(rows),
         hardware=HardwareColumns.stack(hardware),
-        software=SoftwareColumns.stack(software),
+        software=software,
         layout=layout_columns(rows),
         sequence_parallel=np.array([float(row.sequence_parallel) for row in rows]),
     )
+
+
+def _software(row: Measurement, coefficients: Coefficients) -> SoftwareGeneration:
+    """The generation of a row, with what the row itself says was switched on."""
+    generation = coefficients.software[coefficients.generation(row.framework, row.year)]
+    switched: dict[str, object] = {"ep_overlap": True} if row.ep_overlap else {}
+    if row.whole_step_graph:
+        switched["layer_overhead_s"] = 0.0
+    return generation.model_copy(update=switched)

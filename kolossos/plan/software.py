@@ -18,8 +18,10 @@ class SoftwareColumns(Columns):
     dp_overlap: Column
     pp_overlap: Column
     ep_overlap: Column
+    ep_deduplicates: Column
     gradient_bytes: Column
     selective_linear: Column
+    selective_drops: Column
     selective_attention: Column
     attention_scale: Column
     elementwise_passes: Column
@@ -27,10 +29,12 @@ class SoftwareColumns(Columns):
     quantize_passes: Column
     layer_overhead_s: Column
     step_overhead_s: Column
+    activation_scale: Column
+    runtime_bytes: Column
     jitter: Column
 
     @classmethod
     def of(cls, generation: SoftwareGeneration) -> Self:
         """The scalars of one generation."""
-        values = generation.model_dump(exclude={"match"})
+        values = generation.model_dump(exclude={"match", "first_year", "last_year"})
         return cls(**{name: np.float64(value) for name, value in values.items()})  # pyright: ignore[reportArgumentType]

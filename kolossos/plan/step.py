@@ -157,7 +157,9 @@ def _between_stages(setting: Setting) -> Column:
 def _data_parallel(layer: LayerSeconds, stage: Stages, setting: Setting) -> tuple[Column, Column]:
     """(exposed, hidden) traffic of gradients and parameters."""
     layout, software = setting.layout, setting.software
-    held = stage_parameters(setting.model, layout, stage.layers, np.where(layout.pp > 1, 1.0, 1.0 + setting.model.untied))
+    held = stage_parameters(
+        setting.model, layout, stage.layers, np.where(layout.pp > 1, 1.0, 1.0 + setting.model.untied)
+    )
     gather = _group_seconds(held, BF16_BYTES, setting)
     reduce = _group_seconds(held, software.gradient_bytes, setting)
     forward, backward = layer.forward.total * stage.layers, layer.backward.total * stage.layers
@@ -166,7 +168,7 @@ def _data_parallel(layer: LayerSeconds, stage: Stages, setting: Setting) -> tupl
     window = 1.0 - 1.0 / buckets
     late = np.maximum(reduce - backward * window, reduce / buckets)
     early = np.maximum(behind - np.where(layout.sharding > 0, forward, backward) * window, behind / buckets)
-    overlapped = (software.dp_overlap > 0)
+    overlapped = software.dp_overlap > 0
     once = np.where(overlapped, late + early, reduce + behind)
     per_pass = np.where(overlapped, 0.0, 1.0)
     streaming_f = np.maximum(gather - forward * window, np.maximum(gather / buckets, gather * per_pass))
@@ -192,7 +194,9 @@ def _group_seconds(held: StageParameters, bytes_each: Column | float, setting: S
 
 def _optimizer(stage: Stages, setting: Setting) -> Column:
     layout = setting.layout
-    held = stage_parameters(setting.model, layout, stage.layers, np.where(layout.pp > 1, 1.0, 1.0 + setting.model.untied))
+    held = stage_parameters(
+        setting.model, layout, stage.layers, np.where(layout.pp > 1, 1.0, 1.0 + setting.model.untied)
+    )
     expert_ranks = np.maximum(layout.tp * layout.cp * layout.dp / (layout.ep * layout.etp), 1.0)
     sharded = layout.sharding > 0
     shared = held.shared / np.where(sharded, layout.dp_shard * layout.cp, 1.0)

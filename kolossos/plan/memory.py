@@ -1,0 +1,117 @@
+"""Bytes that one GPU needs, by part, for the stage that needs most.
+
+Activations follow Korthikanti et al. (arXiv:2205.05198, section 4), tensor by tensor from the widths, so that gated
+MLPs, grouped queries and experts are counted too; micro-batches in flight follow their section 4.2.3.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kolossos.plan.blocks import Setting
+from kolossos.plan.columns import Column, Columns
+from kolossos.plan.parameters import StageParameters, stage_parameters
+from kolossos.plan.step import stages
+from kolossos.plan.work import BF16_BYTES, expert_tokens, has_experts, tokens
+
+OPTIMIZER_STATE_BYTES = 12.0
+"""AdamW: fp32 master weights and two moments."""
+
+
+@dataclass(frozen=True)
+class MemoryColumns(Columns):
+    """Bytes per GPU; ``total`` is the sum with what the runtime holds."""
+
+    weights: Column
+    gradients: Column
+    optimizer: Column
+    activations: Column
+    logits: Column
+    buffers: Column
+    runtime: Column
+
+    @property
+    def total(self) -> Column:
+        """All of it."""
+        parts = self.weights + self.gradients + self.optimizer + self.activations + self.logits
+        return parts + self.buffers + self.runtime
+
+
+def memory_bytes(setting: Setting) -> MemoryColumns:
+    """Of the fullest stage: the first one (most micro-batches in flight), or the only one."""
+    layout, model = setting.layout, setting.model
+    stage = stages(setting)
+    vocabularies = np.where(layout.pp > 1, 1.0, 1.0 + model.untied)
+    held = stage_parameters(model, layout, stage.layers, vocabularies)
+    whole, shard = _spread(held, setting)
+    sharding = layout.sharding
+    weights = np.where(sharding == 3, shard, whole) * BF16_BYTES
+    gradients = np.where(sharding >= 2, shard, whole) * setting.software.gradient_bytes
+    optimizer = np.where(sharding >= 1, shard, whole) * OPTIMIZER_STATE_BYTES
+    layer = layer_activations(setting)
+    kept = _kept(layer, setting)
+    in_flight = np.minimum(layout.pp, layout.micro_batches) * np.where(
+        layout.vp > 1, 1.0 + (layout.pp - 1.0) / (layout.pp * layout.vp), 1.0
+    )
+    working = np.where(layout.recompute == 2, layer.everything, 0.0)
+    gathered = np.where(sharding == 3, 2.0 * whole / np.maximum(stage.layers, 1.0) * (BF16_BYTES + 2.0), 0.0)
+    last = np.where(layout.pp > 1, (layout.pp == 1) * 1.0, 1.0)
+    logits = tokens(layout) * model.vocab / layout.tp * (BF16_BYTES + 4.0) * last
+    return MemoryColumns(
+        weights=weights,
+        gradients=gradients,
+        optimizer=optimizer,
+        activations=kept * stage.layers * in_flight * setting.software.activation_scale,
+        logits=logits,
+        buffers=gathered + working,
+        runtime=setting.software.runtime_bytes + np.zeros_like(weights),
+    )
+
+
+def _spread(held: StageParameters, setting: Setting) -> tuple[Column, Column]:
+    """Parameters of a rank: whole, and its shard over the ranks that share them."""
+    layout = setting.layout
+    ranks = np.maximum(layout.tp * layout.cp * layout.dp_shard / (layout.ep * layout.etp), 1.0)
+    return held.total, held.shared / (layout.dp_shard * layout.cp) + held.experts / ranks
+
+
+@dataclass(frozen=True)
+class LayerActivations:
+    """Bytes of one layer and one micro-batch that backward needs."""
+
+    everything: Column
+    """With no recompute, scores included where they are written."""
+    scores: Column
+    cheap: Column
+    """Outputs of norms and activations, which 'selective' makes again from their inputs."""
+    entrance: Column
+    """The input of the layer alone."""
+
+
+def layer_activations(setting: Setting) -> LayerActivations:
+    """Averages over the layers of the model."""
+    model, layout = setting.model, setting.layout
+    t, b = tokens(layout), BF16_BYTES
+    spread = t / np.where(setting.sequence_parallel > 0, layout.tp, 1.0)
+    stream = spread * model.dim * b
+    moe = model.n_moe_layers / model.n_layers
+    heads = (2 * model.n_heads + 2 * np.maximum(model.n_kv_heads, layout.tp)) / layout.tp
+    attention = 2 * stream + t * heads * model.head_dim * b
+    hidden = (model.up_matrices + 1) * t * model.ffn_dim / layout.tp * b
+    dense = 2 * stream + hidden
+    routed = expert_tokens(model, layout)
+    inner = (model.up_matrices + 1) * (routed * model.expert_dim / layout.etp + t * model.shared_dim / layout.tp) * b
+    experts = (2 * stream + 2 * routed * model.dim * b + inner) * has_experts(model)
+    beside = np.where(model.dense_beside_experts > 0, 1.0, 1.0 - moe) * (model.ffn_dim > 0)
+    written = (setting.software.flash_attention == 0) * 2.5
+    area = layout.micro_batch_size * model.n_heads / layout.tp * layout.seq_len * layout.seq_len / layout.cp
+    scores = area * b * written
+    share = 1.0 / (model.up_matrices + 1)
+    cheap = 2 * stream + (hidden * beside + inner * moe) * share
+    return LayerActivations(attention + dense * beside + experts * moe + scores, scores, cheap, stream)
+
+
+def _kept(layer: LayerActivations, setting: Setting) -> Column:
+    recompute = setting.layout.recompute
+    selective = layer.everything - layer.scores - layer.cheap * setting.software.selective_drops
+    return np.where(recompute == 2, layer.entrance, np.where(recompute == 1, selective, layer.everything))
