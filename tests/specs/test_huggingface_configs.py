@@ -1,0 +1,140 @@
+"""Hugging Face's config.json as a ModelSpec, against transformers' network of the same config on the meta device."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from kolossos.errors import InputError
+from kolossos.specs.catalogue import load_model
+from kolossos.specs.counts import attention_flops_per_token, count_parameters
+from kolossos.specs.huggingface import spec_from_config
+
+CONFIGS = json.loads((Path(__file__).parent / "data/huggingface_configs.json").read_text(encoding="utf-8"))
+CONFIGS.pop("_about")
+SHAPE = ("n_layers", "dim", "n_heads", "n_kv_heads", "head_dim", "mla", "ffn_dim", "gated_mlp", "first_dense_layers")
+# what a ModelSpec does not hold, as transformers names it
+OMITTED = re.compile(
+    r"bias$|sinks$|[qk]_norm\.weight$|shared_expert_gate|wpe\.weight$|embed_positions|word_embeddings_layernorm"
+)
+
+
+def network_of(config: dict[str, Any]) -> torch.nn.Module:
+    transformers = pytest.importorskip("transformers")
+    text = config.get("text_config")
+    values = {k: v for k, v in (text or config).items() if k != "model_type"}
+    kind = (text or config)["model_type"]
+    made = transformers.AutoConfig.for_model("deepseek_v3" if kind == "kimi_k2" else kind, **values)
+    with torch.device("meta"):
+        return transformers.AutoModelForCausalLM.from_config(made, attn_implementation="eager")
+
+
+@pytest.mark.parametrize("repository", CONFIGS)
+def test_parameters_are_those_of_transformers_network(repository: str) -> None:
+    config = CONFIGS[repository]["config"]
+    network = network_of(config)
+    plain = [p.numel() for name, p in network.named_parameters() if not OMITTED.search(name)]
+    assert sum(plain) == count_parameters(spec_from_config(config, repository)).total
+
+
+@pytest.mark.parametrize("repository", [r for r, entry in CONFIGS.items() if entry["catalogue"]])
+def test_the_catalogue_has_the_same_shape(repository: str) -> None:
+    entry = CONFIGS[repository]
+    theirs, ours = spec_from_config(entry["config"], repository), load_model(entry["catalogue"])
+    assert {key: getattr(ours, key) for key in SHAPE} == {key: getattr(theirs, key) for key in SHAPE}
+    if ours.moe or theirs.moe:
+        assert ours.moe is not None
+        assert theirs.moe is not None
+        widths = {"n_experts", "top_k", "expert_dim", "shared_dim", "every"}
+        assert ours.moe.model_dump(include=widths) == theirs.moe.model_dump(include=widths)
+
+
+@pytest.mark.parametrize(
+    ("repository", "change"),
+    [
+        ("meta-llama/Llama-3.1-8B", {}),
+        ("bigscience/bloom", {}),
+        ("Qwen/Qwen2.5-7B", {}),
+        ("deepseek-ai/DeepSeek-V3", {"first_k_dense_replace": 2}),  # latent attention, and no routing on meta
+        ("deepseek-ai/DeepSeek-V3", {"first_k_dense_replace": 2, "q_lora_rank": None}),
+    ],
+)
+def test_flops_are_those_of_transformers_network(repository: str, change: dict[str, Any]) -> None:
+    """In two layers; transformers' eager attention multiplies every query with every key: the full count."""
+    config = CONFIGS[repository]["config"] | change
+    config["n_layer" if "n_layer" in config else "num_hidden_layers"] = 2
+    spec = spec_from_config(config, repository)
+    network, length = network_of(config), 48
+    tokens = torch.zeros(1, length, dtype=torch.long, device="meta")
+    mask = {} if "bloom" in repository else {"attention_mask": torch.zeros(1, 1, length, length, device="meta")}
+    with FlopCounterMode(display=False) as counter:
+        network(tokens, use_cache=False, **mask).logits.sum().backward()
+    expected = 6 * count_parameters(spec).matmul_active + 3 * attention_flops_per_token(spec, length, causal=False)
+    assert counter.get_total_flops() == pytest.approx(length * expected, rel=1e-4)
+
+
+def test_a_folder_or_a_file_can_be_given(tmp_path: Path) -> None:
+    folder = tmp_path / "my-model"
+    folder.mkdir()
+    file = folder / "config.json"
+    file.write_text(json.dumps(CONFIGS["openai/gpt-oss-20b"]["config"]))
+    spec = load_model(str(folder))
+    assert spec == load_model(str(file))
+    assert spec.name == "my-model"
+    assert "attention sinks" in spec.source
+    assert "sliding_window = 128" in spec.source
+    file.rename(tmp_path / "other.json")
+    assert load_model(str(tmp_path / "other.json")).name == "other"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architectures": ["MambaForCausalLM"], "model_type": "mamba"}, "'MambaForCausalLM' is not supported.*Llama"),
+        ({"architectures": ["LlamaForCasualLM"], "model_type": "?"}, "did you mean 'LlamaForCausalLM'"),
+        ({"architectures": None, "model_type": None}, "names no architecture"),
+        ({"vocab_size": None}, "vocab_size"),
+        ({"num_attention_heads": "many"}, "cannot be understood|n_heads"),
+        ({"num_attention_heads": 0}, "cannot be understood"),
+    ],
+)
+def test_bad_configs_are_one_clear_line(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(CONFIGS["meta-llama/Llama-3.1-8B"]["config"] | change))
+    with pytest.raises(InputError, match=message) as caught:
+        load_model(str(file))
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named() -> None:
+    config = CONFIGS["deepseek-ai/DeepSeek-V3"]["config"].copy()
+    del config["kv_lora_rank"]
+    with pytest.raises(InputError, match="key 'kv_lora_rank' is missing"):
+        spec_from_config(config, "x")
+
+
+@pytest.mark.parametrize(
+    ("repository", "change", "message"),
+    [
+        ("Qwen/Qwen3-30B-A3B", {"mlp_only_layers": [5]}, "only the first layers"),
+        ("deepseek-ai/DeepSeek-V3", {"moe_layer_freq": 2}, "moe_layer_freq = 2"),
+        ("facebook/opt-30b", {"word_embed_proj_dim": 512}, "word_embed_proj_dim"),
+    ],
+)
+def test_layer_patterns_that_no_spec_holds_are_refused(repository: str, change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        spec_from_config(CONFIGS[repository]["config"] | change, "x")
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "{", "\0"])
+def test_what_is_no_json_object_is_one_clear_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config\.json"):
+        load_model(str(tmp_path))
+    with pytest.raises(InputError, match="No such file"):
+        load_model(str(tmp_path / "none.json"))
