@@ -10,8 +10,8 @@ import numpy as np
 
 from kolossos.plan.blocks import Setting
 from kolossos.plan.columns import Column, Columns
-from kolossos.plan.parameters import StageParameters, stage_parameters
-from kolossos.plan.step import stages
+from kolossos.plan.parameters import StageParameters
+from kolossos.plan.step import held_parameters, stages
 from kolossos.plan.work import BF16_BYTES, expert_tokens, has_experts, tokens
 
 OPTIMIZER_STATE_BYTES = 12.0
@@ -37,34 +37,49 @@ class MemoryColumns(Columns):
         return parts + self.buffers + self.runtime
 
 
+@dataclass(frozen=True)
+class ActivationBytes(Columns):
+    """What one micro-batch holds on a rank: few distinct rows, which a search gathers."""
+
+    kept: Column
+    """By one layer, until its backward."""
+    working: Column
+    """By the layer that is being computed again."""
+    logits: Column
+
+
 def memory_bytes(setting: Setting) -> MemoryColumns:
     """Of the fullest stage: the first one (most micro-batches in flight), or the only one."""
-    layout, model = setting.layout, setting.model
+    return memory_with(activation_bytes(setting), setting)
+
+
+def activation_bytes(setting: Setting) -> ActivationBytes:
+    """Activations with recompute as the layout asks for, and logits in 16 and 32 bits."""
+    layer, layout = layer_activations(setting), setting.layout
+    return ActivationBytes(
+        kept=_kept(layer, setting),
+        working=np.where(layout.recompute == 2, layer.everything, 0.0),
+        logits=tokens(layout) * setting.model.vocab / layout.tp * (BF16_BYTES + 4.0),
+    )
+
+
+def memory_with(activations: ActivationBytes, setting: Setting) -> MemoryColumns:
+    """Memory whose activations are known."""
+    layout, sharding = setting.layout, setting.layout.sharding
     stage = stages(setting)
-    vocabularies = np.where(layout.pp > 1, 1.0, 1.0 + model.untied)
-    held = stage_parameters(model, layout, stage.layers, vocabularies)
-    whole, shard = _spread(held, setting)
-    sharding = layout.sharding
-    weights = np.where(sharding == 3, shard, whole) * BF16_BYTES
-    gradients = np.where(sharding >= 2, shard, whole) * setting.software.gradient_bytes
-    optimizer = np.where(sharding >= 1, shard, whole) * OPTIMIZER_STATE_BYTES
-    layer = layer_activations(setting)
-    kept = _kept(layer, setting)
+    whole, shard = _spread(held_parameters(stage, setting), setting)
+    gathered = np.where(sharding == 3, 2.0 * whole / np.maximum(stage.layers, 1.0) * (BF16_BYTES + 2.0), 0.0)
     in_flight = np.minimum(layout.pp, layout.micro_batches) * np.where(
         layout.vp > 1, 1.0 + (layout.pp - 1.0) / (layout.pp * layout.vp), 1.0
     )
-    working = np.where(layout.recompute == 2, layer.everything, 0.0)
-    gathered = np.where(sharding == 3, 2.0 * whole / np.maximum(stage.layers, 1.0) * (BF16_BYTES + 2.0), 0.0)
-    last = np.where(layout.pp > 1, (layout.pp == 1) * 1.0, 1.0)
-    logits = tokens(layout) * model.vocab / layout.tp * (BF16_BYTES + 4.0) * last
     return MemoryColumns(
-        weights=weights,
-        gradients=gradients,
-        optimizer=optimizer,
-        activations=kept * stage.layers * in_flight * setting.software.activation_scale,
-        logits=logits,
-        buffers=gathered + working,
-        runtime=setting.software.runtime_bytes + np.zeros_like(weights),
+        weights=np.where(sharding == 3, shard, whole) * BF16_BYTES,
+        gradients=np.where(sharding >= 2, shard, whole) * setting.software.gradient_bytes,
+        optimizer=np.where(sharding >= 1, shard, whole) * OPTIMIZER_STATE_BYTES,
+        activations=activations.kept * (stage.layers * in_flight * setting.software.activation_scale),
+        logits=activations.logits * (layout.pp == 1),
+        buffers=gathered + activations.working,
+        runtime=setting.software.runtime_bytes + np.zeros_like(whole),
     )
 
 

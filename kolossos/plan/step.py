@@ -56,6 +56,31 @@ class StepColumns(Columns):
     dp_hidden: Column
 
 
+@dataclass(frozen=True)
+class LayerTotals(Columns):
+    """What a whole step asks of its layers, in seconds of one micro-batch: a search gathers these from few rows."""
+
+    forward: Column
+    backward: Column
+    weight_gradient: Column
+    head: Column
+    """Forward and backward."""
+
+
+@dataclass(frozen=True)
+class StepTotals(Columns):
+    """The step and what depends on more than its layers, in seconds."""
+
+    step: Column
+    bubble: Column
+    imbalance: Column
+    pp_exposed: Column
+    dp_exposed: Column
+    dp_hidden: Column
+    optimizer: Column
+    jitter: Column
+
+
 def layer_seconds(parts: Blocks, setting: Setting) -> LayerSeconds:
     """Average over the layers of the model, with recompute as the layout asks for."""
     model, recompute = setting.model, setting.layout.recompute
@@ -92,55 +117,75 @@ def stages(setting: Setting) -> Stages:
     return Stages(np.where(layout.pp > 1, full, layers), np.where(layout.pp > 1, last, layers), layers / layout.pp)
 
 
+def layer_totals(layer: LayerSeconds) -> LayerTotals:
+    """The sums of a layer's parts."""
+    head = layer.head_forward.total + layer.head_backward.total
+    return LayerTotals(layer.forward.total, layer.backward.total, layer.weight_gradient, head)
+
+
 def step_seconds(kernels: LayerKernels, setting: Setting) -> StepColumns:
-    """Price whole steps."""
+    """Price whole steps, part by part."""
     layer = layer_seconds(blocks(kernels, setting), setting)
-    stage = stages(setting)
-    layout = setting.layout
-    n_micro = layout.micro_batches
-    per_layer = layer.forward + layer.backward
+    whole = step_totals(layer_totals(layer), setting)
+    layout, n_micro = setting.layout, setting.layout.micro_batches
     head = layer.head_forward + layer.head_backward
-    mean = per_layer * stage.mean_layers + head * (1.0 / layout.pp)
-    slowest = np.maximum(stage.layers * per_layer.total, stage.layers_last * per_layer.total + head.total)
-    slowest = np.where(layout.pp > 1, slowest, mean.total)
-    bubble = _bubble(mean, layer, stage, setting)
-    pp_exposed = _between_stages(setting)
-    dp_exposed, dp_hidden = _data_parallel(layer, stage, setting)
-    optimizer = _optimizer(stage, setting)
-    imbalance = (slowest - mean.total) * n_micro
-    overhead = mean.overhead * n_micro + setting.software.step_overhead_s
+    mean = (layer.forward + layer.backward) * stages(setting).mean_layers + head * (1.0 / layout.pp)
     work = mean * n_micro
-    quiet = work.total + setting.software.step_overhead_s + imbalance + bubble + pp_exposed + dp_exposed + optimizer
-    jitter = quiet * setting.software.jitter * np.log2(np.maximum(layout.world / 8.0, 1.0))
     return StepColumns(
-        step=quiet + jitter,
+        step=whole.step,
         matmul=work.matmul,
         attention=work.attention,
         elementwise=work.elementwise,
         quantize=work.quantize,
-        overhead=overhead,
+        overhead=work.overhead + setting.software.step_overhead_s,
         tp_exposed=work.tp_exposed,
         cp_exposed=work.cp_exposed,
         ep_exposed=work.ep_exposed,
-        pp_exposed=pp_exposed,
-        dp_exposed=dp_exposed,
-        bubble=bubble,
-        imbalance=imbalance,
-        optimizer=optimizer,
-        jitter=jitter,
+        pp_exposed=whole.pp_exposed,
+        dp_exposed=whole.dp_exposed,
+        bubble=whole.bubble,
+        imbalance=whole.imbalance,
+        optimizer=whole.optimizer,
+        jitter=whole.jitter,
         tp_hidden=work.tp_hidden,
         cp_hidden=work.cp_hidden,
         ep_hidden=work.ep_hidden,
-        dp_hidden=dp_hidden,
+        dp_hidden=whole.dp_hidden,
     )
 
 
-def _bubble(mean: Seconds, layer: LayerSeconds, stage: Stages, setting: Setting) -> Column:
+def step_totals(layer: LayerTotals, setting: Setting) -> StepTotals:
+    """Price whole steps from the totals of their layers: all that a search needs of a layout."""
+    layout, stage = setting.layout, stages(setting)
+    n_micro = layout.micro_batches
+    per_layer = layer.forward + layer.backward
+    mean = per_layer * stage.mean_layers + layer.head / layout.pp
+    slowest = np.maximum(stage.layers * per_layer, stage.layers_last * per_layer + layer.head)
+    slowest = np.where(layout.pp > 1, slowest, mean)
+    held = held_parameters(stage, setting)
+    bubble = _bubble(mean, layer.weight_gradient * stage.mean_layers, setting)
+    pp_exposed = _between_stages(setting)
+    dp_exposed, dp_hidden = _data_parallel(layer, stage, held, setting)
+    optimizer = _optimizer(held, setting)
+    others = bubble + pp_exposed + dp_exposed + (optimizer + setting.software.step_overhead_s)
+    quiet = slowest * n_micro + others
+    jitter = quiet * (setting.software.jitter * np.log2(np.maximum(layout.world / 8.0, 1.0)))
+    imbalance = (slowest - mean) * n_micro
+    return StepTotals(quiet + jitter, bubble, imbalance, pp_exposed, dp_exposed, dp_hidden, optimizer, jitter)
+
+
+def held_parameters(stage: Stages, setting: Setting) -> StageParameters:
+    """Parameters of the fullest stage on one rank."""
+    pipelined = setting.layout.pp > 1
+    vocabularies = np.where(pipelined, 1.0, 1.0 + setting.model.untied)
+    return stage_parameters(setting.model, setting.layout, stage.layers, vocabularies)
+
+
+def _bubble(mean: Column, weights: Column, setting: Setting) -> Column:
     """(pp - 1) (forward + backward) / vp; zero-bubble fills all but (pp - 1)(forward + dx - dw)."""
     layout = setting.layout
-    weights = layer.weight_gradient * stage.mean_layers
-    filled = np.where(layout.schedule > 0, np.minimum(2.0 * weights, mean.total), 0.0)
-    return (layout.pp - 1) / layout.vp * (mean.total - filled)
+    filled = np.where(layout.schedule > 0, np.minimum(2.0 * weights, mean), 0.0)
+    return (layout.pp - 1) / layout.vp * (mean - filled)
 
 
 def _between_stages(setting: Setting) -> Column:
@@ -154,15 +199,12 @@ def _between_stages(setting: Setting) -> Column:
     return 2 * hop * times * (layout.pp > 1)
 
 
-def _data_parallel(layer: LayerSeconds, stage: Stages, setting: Setting) -> tuple[Column, Column]:
+def _data_parallel(layer: LayerTotals, stage: Stages, held: StageParameters, setting: Setting) -> tuple[Column, Column]:
     """(exposed, hidden) traffic of gradients and parameters."""
     layout, software = setting.layout, setting.software
-    held = stage_parameters(
-        setting.model, layout, stage.layers, np.where(layout.pp > 1, 1.0, 1.0 + setting.model.untied)
-    )
     gather = _group_seconds(held, BF16_BYTES, setting)
     reduce = _group_seconds(held, software.gradient_bytes, setting)
-    forward, backward = layer.forward.total * stage.layers, layer.backward.total * stage.layers
+    forward, backward = layer.forward * stage.layers, layer.backward * stage.layers
     behind = np.where(layout.sharding > 0, gather, reduce)
     buckets = np.maximum(stage.layers, 2.0)
     window = 1.0 - 1.0 / buckets
@@ -192,11 +234,8 @@ def _group_seconds(held: StageParameters, bytes_each: Column | float, setting: S
     return first + second
 
 
-def _optimizer(stage: Stages, setting: Setting) -> Column:
+def _optimizer(held: StageParameters, setting: Setting) -> Column:
     layout = setting.layout
-    held = stage_parameters(
-        setting.model, layout, stage.layers, np.where(layout.pp > 1, 1.0, 1.0 + setting.model.untied)
-    )
     expert_ranks = np.maximum(layout.tp * layout.cp * layout.dp / (layout.ep * layout.etp), 1.0)
     sharded = layout.sharding > 0
     shared = held.shared / np.where(sharded, layout.dp_shard * layout.cp, 1.0)
