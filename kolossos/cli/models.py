@@ -37,9 +37,7 @@ def models(
         _print_table([[(spec.name, (spec,)) for spec in specs]])
     else:
         _print_table([[(e.name, e.specs) for e in entries] for entries in listing.families()])
-        typer.echo(
-            "+: and shared experts. One in full: kolossos models NAME; a series: kolossos models 'bloom-proto-*'"
-        )
+        typer.echo("+: and shared experts. One in full: kolossos models NAME; more: 'vtrain-*'")
 
 
 def _print_json(value: object) -> None:
