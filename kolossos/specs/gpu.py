@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from kolossos.errors import InputError
 from kolossos.specs.strict import Spec
 
 
@@ -15,6 +16,63 @@ class PeakFlops(Spec):
     fp8: PositiveFloat | None = None
     mxfp8: PositiveFloat | None = None
     nvfp4: PositiveFloat | None = None
+
+
+class ProductFit(Spec):
+    """Fitted seconds of C_MN = A_MK @ B_KN: launch_s + 2mnk / rate + mk left_s + kn right_s + mn out_s.
+
+    Packing A and B and writing C are what make small and thin products slow.
+    """
+
+    launch_s: NonNegativeFloat
+    rate_flops_per_s: PositiveFloat
+    left_s: NonNegativeFloat = Field(description="per element of A")
+    right_s: NonNegativeFloat = Field(description="per element of B")
+    out_s: NonNegativeFloat = Field(description="per element of C")
+    held_out_error: NonNegativeFloat = Field(description="mean |predicted / measured - 1| on shapes not fitted")
+    n_shapes: PositiveInt
+    square_share_of_peak: dict[str, PositiveFloat] = Field(default={}, description="by side, of the measured peak")
+
+
+class AttentionFit(Spec):
+    """Fitted seconds of fused attention: launch_s + FLOPs / rate + (q + k + v + o) element_s; backward its own."""
+
+    launch_s: NonNegativeFloat
+    rate_flops_per_s: PositiveFloat
+    element_s: NonNegativeFloat
+    backward_launch_s: NonNegativeFloat
+    backward_rate_flops_per_s: PositiveFloat = Field(description="of 2.5 times the FLOPs of forward")
+    backward_element_s: NonNegativeFloat
+    held_out_error: NonNegativeFloat
+
+
+class CollectiveFit(Spec):
+    """Fitted seconds of a collective: latency_s + bytes on the wire per rank / bandwidth."""
+
+    kind: Literal["all-reduce", "all-gather", "all-to-all"]
+    backend: str
+    ranks: PositiveInt
+    latency_s: NonNegativeFloat
+    bandwidth_bytes_per_s: PositiveFloat
+    fit_error: NonNegativeFloat = Field(description="mean |fitted / measured - 1|")
+
+
+class MeasuredSpec(Spec):
+    """What ``kolossos calibrate`` measured: every rate in the file is then one that was reached, not printed."""
+
+    date: str
+    machine: str
+    torch: str
+    threads: PositiveInt
+    busy_cores: NonNegativeFloat = Field(description="that other programs used meanwhile; 0 if not known")
+    spread: NonNegativeFloat = Field(description="median over all timings of (median of rounds / best - 1)")
+    operation_s: PositiveFloat = Field(description="overhead of one small operation")
+    copy_bytes_per_s: PositiveFloat
+    triad_bytes_per_s: PositiveFloat
+    products: dict[str, ProductFit]
+    attention: dict[str, AttentionFit] = {}
+    collectives: list[CollectiveFit] = []
+    load_watts: PositiveFloat | None = None
 
 
 class GpuSpec(Spec):
@@ -29,13 +87,30 @@ class GpuSpec(Spec):
     memory_bandwidth_bytes_per_s: PositiveFloat
     n_sms: PositiveInt = Field(description="streaming multiprocessors (or cores)")
     l2_bytes: PositiveFloat
-    boost_clock_hz: PositiveFloat
+    boost_clock_hz: PositiveFloat | None = Field(default=None, description="None: the system does not tell")
     nvlink_bytes_per_s: PositiveFloat = Field(description="one way, per GPU, inside its NVLink domain")
 
-    tdp_watts: PositiveFloat
-    idle_watts: PositiveFloat = Field(description="drawn with nothing to do")
+    tdp: PositiveFloat | None = Field(default=None, alias="tdp_watts", description="None: not readable there")
+    idle: PositiveFloat | None = Field(default=None, alias="idle_watts", description="drawn with nothing to do")
     usd_per_hour: PositiveFloat | None = Field(default=None, description="rent per GPU-hour")
     purchase_usd: PositiveFloat | None = None
+
+    measured: MeasuredSpec | None = Field(default=None, description="present in a file of `kolossos calibrate`")
+
+    @property
+    def tdp_watts(self) -> float:
+        """Most that it draws; InputError if its file does not say."""
+        return self._watts("tdp_watts", self.tdp)
+
+    @property
+    def idle_watts(self) -> float:
+        """Drawn with nothing to do; InputError if its file does not say."""
+        return self._watts("idle_watts", self.idle)
+
+    def _watts(self, key: str, value: float | None) -> float:
+        if value is None:
+            raise InputError(f"{self.name}: its power is not known; write {key} = WATTS into its hardware file")
+        return value
 
     def peak(self, precision: str) -> float:
         """Matrix FLOP/s in ``precision``; ValueError if the card cannot."""

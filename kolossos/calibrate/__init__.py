@@ -1,0 +1,1 @@
+"""Measure this computer into a hardware file that planning reads: ``kolossos calibrate``."""
