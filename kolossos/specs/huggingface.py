@@ -109,10 +109,10 @@ def _rope(config: dict[str, Any], default_theta: float) -> tuple[dict[str, Any],
     """Rotary values, and the name of a stretch that is left out. transformers 5 writes both into rope_parameters."""
     rope = (config.get("rope_scaling") or {}) | (config.get("rope_parameters") or {})
     theta = rope.get("rope_theta", config.get("rope_theta", config.get("rotary_emb_base", default_theta)))
-    kind = rope.get("rope_type", rope.get("type", "default"))
+    kind = rope.get("rope_type", rope.get("type", config.get("rope_type", "default")))
     values: dict[str, Any] = {"rope_theta": float(theta)}
     if kind != "llama3":
-        return values, "" if kind == "default" else f"rope {kind}"
+        return values, "" if kind in ("default", "original") else f"rope {kind}"  # "original": Grok-2's word for none
     values["rope_scaling"] = {
         "factor": float(rope["factor"]),
         "low_freq_factor": float(rope["low_freq_factor"]),

@@ -34,7 +34,7 @@ def _shape(c: Config, *, tied: bool = False) -> dict[str, Any]:
         "head_dim": c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"],
         "vocab_size": c["vocab_size"],
         "max_seq_len": c["max_position_embeddings"],
-        "norm_eps": float(c.get("rms_norm_eps") or c.get("layer_norm_eps") or c.get("norm_eps") or 1e-5),
+        "norm_eps": float(c.get("norm_eps") or c["rms_norm_eps"]),
         "tied_embeddings": c.get("tie_word_embeddings", tied),
         "activation": activation(c),
     }

@@ -1,6 +1,7 @@
 """The catalogue of models: every entry loads, under all of its names."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -23,6 +24,15 @@ def test_an_alias_is_the_model_itself() -> None:
         assert load_model(alias) == load_model(name)
         assert alias not in model_names()  # an alias never hides a file
     assert load_model("grok-1-314b").name == "grok-1"
+
+
+def test_a_folder_in_the_way_does_not_hide_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "grok-1").mkdir()
+    (tmp_path / "grok-1/config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert load_model("grok-1").n_layers == 64
+    with pytest.raises(InputError, match="names no architecture"):
+        load_model("./grok-1")
 
 
 def test_an_imported_file_says_what_was_assumed() -> None:

@@ -77,6 +77,29 @@ def test_flops_are_those_of_transformers_network(repository: str, change: dict[s
     assert counter.get_total_flops() == pytest.approx(length * expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["grok-1", "grok-2", "mixtral-8x7b", "llama-3.1-405b", "tiny-dense"])
+def test_what_the_network_exports_is_read_back_as_the_same_spec(name: str) -> None:
+    from kolossos.model.huggingface_config import config_from_spec, spec_from_huggingface
+
+    spec = load_model(name)
+    config = json.loads(json.dumps(config_from_spec(spec, "bfloat16")))
+    read = spec_from_config(config, name).model_copy(update={"source": spec.source})
+    assert count_parameters(read) == count_parameters(spec)
+    assert read.model_copy(update={"attn_scale": None}) == spec.model_copy(update={"attn_scale": None})
+    assert spec_from_huggingface(config, name) == read.model_copy(update={"source": ""})
+
+
+def test_grok_2_with_its_own_word_for_no_scaling_and_its_temperature() -> None:
+    from kolossos.model.huggingface_config import config_from_spec, spec_from_huggingface
+
+    config = config_from_spec(load_model("grok-2"), "bfloat16") | {"rope_type": "original"}
+    spec = spec_from_huggingface(config, "grok-2")
+    assert (spec.rope_scaling, spec.attn_temperature_len) == (None, 1024)
+    with pytest.raises(InputError, match="rope type 'linear'"):
+        spec_from_huggingface(config | {"rope_scaling": {"type": "linear", "factor": 2.0}})
+    assert "rope linear" in spec_from_config(config | {"rope_scaling": {"type": "linear", "factor": 2.0}}, "x").source
+
+
 def test_a_folder_or_a_file_can_be_given(tmp_path: Path) -> None:
     folder = tmp_path / "my-model"
     folder.mkdir()
