@@ -33,11 +33,13 @@ class Seconds(Columns):
     cp_hidden: Column
     ep_exposed: Column
     ep_hidden: Column
+    contention: Column
+    """Products that run slower while a collective beside them holds some of the multiprocessors."""
 
     @property
     def total(self) -> Column:
         """What the clock sees."""
-        computed = self.matmul + self.attention + self.elementwise + self.quantize + self.overhead
+        computed = self.matmul + self.attention + self.elementwise + self.quantize + self.overhead + self.contention
         return computed + self.tp_exposed + self.cp_exposed + self.ep_exposed
 
     def __add__(self, other: "Seconds") -> "Seconds":
@@ -115,6 +117,7 @@ def blocks(kernels: LayerKernels, setting: Setting) -> Blocks:
         k.quantized_bytes_experts,
         _expert_tp(setting, tp_forward, tp_backward),
         ep=_dispatch(setting),
+        beside=(_computing(attention.forward), _computing(attention.backward)),
     )
     head = _block(
         setting,
@@ -178,17 +181,20 @@ def _ring(setting: Setting, core: tuple[Column, Column]) -> tuple[tuple[Column, 
 def _dispatch(setting: Setting) -> Column:
     """Seconds of one dispatch and one combine: every routed token travels to its expert and back.
 
-    A deduplicating dispatcher sends a token once to each domain that has one of its experts: of G domains, top_k
-    uniform choices hit G (1 - (1 - 1/G)^top_k).
+    A deduplicating dispatcher sends a token once to each rank, and once to each domain, that has one of its experts:
+    of G places, top_k uniform choices hit G (1 - (1 - 1/G)^top_k).
     """
     layout, model = setting.layout, setting.model
     sent = expert_tokens(model, layout) / layout.etp * model.dim * BF16_BYTES * has_experts(model)
     group = Group(layout.ep, layout.etp)
-    domains = layout.ep / group.inside(setting.hardware)
-    copies_across = model.top_k * (1.0 - 1.0 / domains)
-    domains_hit = (domains - 1.0) * (1.0 - (1.0 - 1.0 / domains) ** model.top_k)
-    once = np.where(setting.software.ep_deduplicates > 0, domains_hit / np.maximum(copies_across, 1e-9), 1.0)
-    return 2 * all_to_all_seconds(sent, group, setting.hardware, once) * (layout.ep > 1)
+    inside = group.inside(setting.hardware)
+    domains, k = layout.ep / inside, model.top_k
+    ranks_hit = layout.ep * (1.0 - (1.0 - 1.0 / layout.ep) ** k)
+    domains_hit = (domains - 1.0) * (1.0 - (1.0 - 1.0 / domains) ** k)
+    dedup = setting.software.ep_deduplicates > 0
+    within = np.where(dedup, ranks_hit / np.maximum(k, 1.0), 1.0)
+    across = np.where(dedup, domains_hit / np.maximum(k * (1.0 - 1.0 / domains), 1e-9), 1.0)
+    return 2 * all_to_all_seconds(sent, group, setting.hardware, within, across) * (layout.ep > 1)
 
 
 def _block(
@@ -200,6 +206,7 @@ def _block(
     core: tuple[Column, Column] | None = None,
     cp: tuple[tuple[Column, Column], tuple[Column, Column]] | None = None,
     ep: Column | None = None,
+    beside: tuple[Column, Column] | None = None,
 ) -> Block:
     software, hardware, layout = setting.software, setting.hardware, setting.layout
     forward, dx, dw = products
@@ -212,8 +219,10 @@ def _block(
     for i, matmul in enumerate((forward, dx + dw)):
         tp_exposed = _not_hidden(tp[i] * present, matmul * (layout.tp - 1) / layout.tp, software.tp_overlap)
         talk = zero if ep is None else ep * present
-        ep_exposed = _not_hidden(talk, matmul, software.ep_overlap)
+        behind = matmul + (beside[i] if beside else zero)
+        ep_exposed = _not_hidden(talk, behind, software.ep_overlap)
         cp_exposed, cp_hidden = cp[i] if cp else (zero, zero)
+        tp_hidden, ep_hidden = tp[i] * present - tp_exposed, talk - ep_exposed
         passes.append(
             Seconds(
                 matmul=matmul,
@@ -222,11 +231,12 @@ def _block(
                 quantize=casting * (1 + i),
                 overhead=software.layer_overhead_s / 2 * (1 + i) * present,
                 tp_exposed=tp_exposed,
-                tp_hidden=tp[i] * present - tp_exposed,
+                tp_hidden=tp_hidden,
                 cp_exposed=cp_exposed,
                 cp_hidden=cp_hidden,
                 ep_exposed=ep_exposed,
-                ep_hidden=talk - ep_exposed,
+                ep_hidden=ep_hidden,
+                contention=(tp_hidden + cp_hidden + ep_hidden) * hardware.collective_share,
             )
         )
     again = Seconds.none()
@@ -239,6 +249,10 @@ def _block(
         }
     )
     return Block(passes[0], passes[1], dw, repeated)
+
+
+def _computing(seconds: Seconds) -> Column:
+    return seconds.matmul + seconds.attention + seconds.elementwise
 
 
 def _not_hidden(talk: Column, work: Column, overlaps: Column) -> Column:

@@ -35,6 +35,7 @@ class LinkCoefficients(Spec):
     nvlink_efficiency: float = Field(gt=0)
     fabric_efficiency: float = Field(gt=0)
     nvlink_latency_s: float = Field(default=8e-6, gt=0)
+    collective_share: float = Field(default=0.1, ge=0, le=1, description="of the multiprocessors, held by a collective")
 
 
 class SoftwareGeneration(Spec):

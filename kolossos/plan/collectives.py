@@ -51,14 +51,18 @@ def latency(group: Group, hardware: HardwareColumns) -> Column:
 
 
 def all_to_all_seconds(
-    sent_bytes: Column, group: Group, hardware: HardwareColumns, share_across: Column | float = 1.0
+    sent_bytes: Column,
+    group: Group,
+    hardware: HardwareColumns,
+    share_within: Column | float = 1.0,
+    share_across: Column | float = 1.0,
 ) -> Column:
     """Each rank sends ``sent_bytes`` in equal parts to all members (its own part stays).
 
-    ``share_across`` < 1 where a dispatcher sends one copy to a domain and spreads it there.
+    The shares are below 1 where a dispatcher sends one copy for several experts of a rank, or of a domain.
     """
     inside = group.inside(hardware)
-    within = sent_bytes * (inside - 1.0) / inside / hardware.nvlink_bytes_per_s
+    within = share_within * sent_bytes * (inside - 1.0) / inside / hardware.nvlink_bytes_per_s
     across = share_across * sent_bytes * (group.size - inside) / group.size / nic_rate(group, hardware)
     return np.maximum(within, across) + latency(group, hardware)
 

@@ -29,6 +29,7 @@ class HardwareColumns(Columns):
     fabric_latency_s: Column
     pod_gpus: Column
     oversubscription: Column
+    collective_share: Column
     peak_bf16: Column
 
     @classmethod
@@ -50,6 +51,7 @@ class HardwareColumns(Columns):
             "fabric_latency_s": fabric.latency_s,
             "pod_gpus": fabric.pod_gpus or np.inf,
             "oversubscription": fabric.oversubscription,
+            "collective_share": links.collective_share,
             "peak_bf16": gpu.peak("bf16"),
         }
         columns = {name: np.float64(value) for name, value in values.items()}

@@ -41,6 +41,7 @@ class StepColumns(Columns):
     elementwise: Column
     quantize: Column
     overhead: Column
+    contention: Column
     tp_exposed: Column
     cp_exposed: Column
     ep_exposed: Column
@@ -138,6 +139,7 @@ def step_seconds(kernels: LayerKernels, setting: Setting) -> StepColumns:
         elementwise=work.elementwise,
         quantize=work.quantize,
         overhead=work.overhead + setting.software.step_overhead_s,
+        contention=work.contention + whole.dp_hidden * setting.hardware.collective_share,
         tp_exposed=work.tp_exposed,
         cp_exposed=work.cp_exposed,
         ep_exposed=work.ep_exposed,
@@ -167,7 +169,8 @@ def step_totals(layer: LayerTotals, setting: Setting) -> StepTotals:
     pp_exposed = _between_stages(setting)
     dp_exposed, dp_hidden = _data_parallel(layer, stage, held, setting)
     optimizer = _optimizer(held, setting)
-    others = bubble + pp_exposed + dp_exposed + (optimizer + setting.software.step_overhead_s)
+    contention = dp_hidden * setting.hardware.collective_share
+    others = bubble + pp_exposed + dp_exposed + contention + (optimizer + setting.software.step_overhead_s)
     quiet = slowest * n_micro + others
     jitter = quiet * (setting.software.jitter * np.log2(np.maximum(layout.world / 8.0, 1.0)))
     imbalance = (slowest - mean) * n_micro
@@ -189,10 +192,10 @@ def _bubble(mean: Column, weights: Column, setting: Setting) -> Column:
 
 
 def _between_stages(setting: Setting) -> Column:
-    """Activations forward and their gradients back: on the way of every micro-batch, or only of the first ones."""
+    """Activations forward and their gradients back, each tp rank its part (arXiv:2104.04473, section 4.1): on the way
+    of every micro-batch, or only of the first ones."""
     layout = setting.layout
-    spread = np.where(setting.sequence_parallel > 0, layout.tp, 1.0)
-    size = tokens(layout) * setting.model.dim * BF16_BYTES / spread
+    size = tokens(layout) * setting.model.dim * BF16_BYTES / layout.tp
     hop = send_seconds(size, layout.tp * layout.cp * layout.dp, setting.hardware)
     overlapped = (setting.software.pp_overlap > 0) & (layout.vp > 1)
     times = np.where(overlapped, 0.0, layout.micro_batches * layout.vp) + (layout.pp - 1)
@@ -202,8 +205,7 @@ def _between_stages(setting: Setting) -> Column:
 def _data_parallel(layer: LayerTotals, stage: Stages, held: StageParameters, setting: Setting) -> tuple[Column, Column]:
     """(exposed, hidden) traffic of gradients and parameters."""
     layout, software = setting.layout, setting.software
-    gather = _group_seconds(held, BF16_BYTES, setting)
-    reduce = _group_seconds(held, software.gradient_bytes, setting)
+    gather, reduce = _parameter_traffic(held, setting)
     forward, backward = layer.forward * stage.layers, layer.backward * stage.layers
     behind = np.where(layout.sharding > 0, gather, reduce)
     buckets = np.maximum(stage.layers, 2.0)
@@ -223,15 +225,27 @@ def _data_parallel(layer: LayerTotals, stage: Stages, held: StageParameters, set
     return exposed, np.where(shards, all_each, reduce + behind) - exposed
 
 
-def _group_seconds(held: StageParameters, bytes_each: Column | float, setting: Setting) -> Column:
-    """One ring pass (gather or scatter) of a stage's parameters over the ranks that share them."""
+def _parameter_traffic(held: StageParameters, setting: Setting) -> tuple[Column, Column]:
+    """Seconds to gather a stage's parameters in bf16, and to reduce its gradients.
+
+    Both are rings over the ranks that shard; what is then still replicated is reduced among the replicas.
+    """
     layout, hardware = setting.layout, setting.hardware
-    shared = Group(layout.dp * layout.cp, layout.tp)
-    outer = layout.tp * layout.cp * layout.dp
-    alone = Group(np.maximum(outer / (layout.ep * layout.etp), 1.0), layout.ep * layout.etp)
-    first = gather_seconds(held.shared * bytes_each, shared, hardware) * (shared.size > 1)
-    second = gather_seconds(held.experts * bytes_each, alone, hardware) * (alone.size > 1) * (held.experts > 0)
-    return first + second
+    inner = layout.dp_shard * layout.cp
+    expert_ranks = np.maximum(layout.tp * inner / (layout.ep * layout.etp), 1.0)
+    gather: Column = np.zeros(())
+    reduce: Column = np.zeros(())
+    for count, size, stride in (
+        (held.shared, inner, layout.tp),
+        (held.experts, expert_ranks, layout.ep * layout.etp),
+    ):
+        shards, present = Group(size, stride), (size > 1) * (count > 0)
+        replicas = Group(layout.dp_replicate, layout.tp * inner)
+        gather = gather + gather_seconds(count * BF16_BYTES, shards, hardware) * present
+        whole = count * setting.software.gradient_bytes
+        among = 2 * gather_seconds(whole / size, replicas, hardware) * (layout.dp_replicate > 1) * (count > 0)
+        reduce = reduce + gather_seconds(whole, shards, hardware) * present + among
+    return gather, reduce
 
 
 def _optimizer(held: StageParameters, setting: Setting) -> Column:
