@@ -7,7 +7,7 @@ from typing import TypeVar
 from kolossos.errors import InputError, nearest
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.gpu import GpuSpec
-from kolossos.specs.huggingface import CONFIG_FILE, read_huggingface
+from kolossos.specs.huggingface import read_huggingface
 from kolossos.specs.model import ModelSpec
 from kolossos.specs.strict import Spec, read_toml
 
