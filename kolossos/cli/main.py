@@ -15,6 +15,7 @@ from kolossos.cli.evaluate import evaluate
 from kolossos.cli.export import export
 from kolossos.cli.models import models
 from kolossos.cli.race import race
+from kolossos.cli.report import report
 from kolossos.cli.train import train
 from kolossos.errors import InputError
 
@@ -32,6 +33,7 @@ app.command()(complete)
 app.command()(export)
 app.command()(models)
 app.command()(race)
+app.command()(report)
 
 
 @app.callback(invoke_without_command=True)
