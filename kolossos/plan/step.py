@@ -168,7 +168,7 @@ def step_totals(layer: LayerTotals, setting: Setting) -> StepTotals:
     bubble = _bubble(mean, layer.weight_gradient * stage.mean_layers, setting)
     pp_exposed = _between_stages(setting)
     dp_exposed, dp_hidden = _data_parallel(layer, stage, held, setting)
-    optimizer = _optimizer(held, setting)
+    optimizer = optimizer_seconds(held, setting)
     contention = dp_hidden * setting.hardware.collective_share
     others = bubble + pp_exposed + dp_exposed + contention + (optimizer + setting.software.step_overhead_s)
     quiet = slowest * n_micro + others
@@ -191,21 +191,26 @@ def _bubble(mean: Column, weights: Column, setting: Setting) -> Column:
     return (layout.pp - 1) / layout.vp * (mean - filled)
 
 
-def _between_stages(setting: Setting) -> Column:
-    """Activations forward and their gradients back, each tp rank its part (arXiv:2104.04473, section 4.1): on the way
-    of every micro-batch, or only of the first ones."""
+def hop_seconds(setting: Setting) -> Column:
+    """A micro-batch's activations (or their gradients) from stage to stage, each tp rank its part (arXiv:2104.04473,
+    section 4.1)."""
     layout = setting.layout
     size = tokens(layout) * setting.model.dim * BF16_BYTES / layout.tp
-    hop = send_seconds(size, layout.tp * layout.cp * layout.dp, setting.hardware)
+    return send_seconds(size, layout.tp * layout.cp * layout.dp, setting.hardware)
+
+
+def _between_stages(setting: Setting) -> Column:
+    """Activations forward and their gradients back: on the way of every micro-batch, or only of the first ones."""
+    layout = setting.layout
     overlapped = (setting.software.pp_overlap > 0) & (layout.vp > 1)
     times = np.where(overlapped, 0.0, layout.micro_batches * layout.vp) + (layout.pp - 1)
-    return 2 * hop * times * (layout.pp > 1)
+    return 2 * hop_seconds(setting) * times * (layout.pp > 1)
 
 
 def _data_parallel(layer: LayerTotals, stage: Stages, held: StageParameters, setting: Setting) -> tuple[Column, Column]:
     """(exposed, hidden) traffic of gradients and parameters."""
     layout, software = setting.layout, setting.software
-    gather, reduce = _parameter_traffic(held, setting)
+    gather, reduce = parameter_traffic(held, setting)
     forward, backward = layer.forward * stage.layers, layer.backward * stage.layers
     behind = np.where(layout.sharding > 0, gather, reduce)
     buckets = np.maximum(stage.layers, 2.0)
@@ -225,7 +230,7 @@ def _data_parallel(layer: LayerTotals, stage: Stages, held: StageParameters, set
     return exposed, np.where(shards, all_each, reduce + behind) - exposed
 
 
-def _parameter_traffic(held: StageParameters, setting: Setting) -> tuple[Column, Column]:
+def parameter_traffic(held: StageParameters, setting: Setting) -> tuple[Column, Column]:
     """Seconds to gather a stage's parameters in bf16, and to reduce its gradients.
 
     Both are rings over the ranks that shard; what is then still replicated is reduced among the replicas.
@@ -248,7 +253,8 @@ def _parameter_traffic(held: StageParameters, setting: Setting) -> tuple[Column,
     return gather, reduce
 
 
-def _optimizer(held: StageParameters, setting: Setting) -> Column:
+def optimizer_seconds(held: StageParameters, setting: Setting) -> Column:
+    """AdamW on a stage's parameters, or on the shard of them that a rank keeps the state of."""
     layout = setting.layout
     expert_ranks = np.maximum(layout.tp * layout.cp * layout.dp / (layout.ep * layout.etp), 1.0)
     sharded = layout.sharding > 0
