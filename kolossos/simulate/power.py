@@ -1,0 +1,99 @@
+"""What a run draws, phase by phase of a step, and what energy, carbon and money it comes to."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kolossos.simulate.buckets import BUCKETS, BUSY
+from kolossos.simulate.phases import Phase, lots
+from kolossos.simulate.piecewise import Array
+from kolossos.simulate.spec import OperationSpec
+from kolossos.specs.catalogue import load_gpu
+from kolossos.specs.strict import read_toml
+
+PROFILE = Path(__file__).parent / "tables/step_power.toml"
+OFF = ("repair", "not_arrived", "not_joined")
+MEGA = 1e6
+HOUR_S = 3600.0
+
+
+@dataclass(frozen=True)
+class StepPower:
+    """The site's draw while one phase of the fleet trains. Watts; storage is what a flat draw needs."""
+
+    profile_watts: list[float]
+    """At the machines, over the step, in equal parts."""
+    mean_watts: float
+    site_mean_watts: float
+    site_peak_watts: float
+    swing_watts: float
+    """Plateau less trough, on the AC side."""
+    swing_dc_watts: float
+    """The same before the power supplies smooth it."""
+    smoothing_watts: float
+    smoothing_mwh: float
+    stop_watts: float
+    """Drop when the whole job stops."""
+    stop_mwh: float
+    """Storage that turns that drop, or the rise after it, into a ramp of ``power.ramp_s``."""
+    over_limit_watts: float
+
+
+def step_power(spec: OperationSpec, phase: Phase) -> StepPower:
+    """Draw of the job and the idle spares in this phase, from a measured profile of a step."""
+    power, gpus = spec.power, phase.job_nodes * spec.fleet.gpus_per_node
+    spare = phase.spare_nodes * spec.fleet.gpus_per_node * (power.gpu_idle_watts + power.host_watts)
+    data = read_toml(PROFILE)
+    ac, dc = np.array(data["node_watts_ac"]), np.array(data["node_watts_dc"])
+    busy = power.gpu_watts * phase.power_factor + power.gpu_idle_watts * (1 - phase.power_factor) + power.host_watts
+    profile = gpus * busy * ac / ac.mean()
+    off = profile - profile.mean()
+    stored = np.cumsum(off) * phase.step_time_s / len(off)
+    stop = gpus * (busy - power.gpu_idle_watts - power.host_watts)
+    mean, peak = profile.mean() + spare, profile.max() + spare
+    limit = power.site_limit_watts
+    return StepPower(
+        profile_watts=(profile + spare).tolist(),
+        mean_watts=float(mean),
+        site_mean_watts=float(mean * power.pue),
+        site_peak_watts=float(peak + (power.pue - 1.0) * mean),
+        swing_watts=float(profile.max() - profile.min()),
+        swing_dc_watts=float(gpus * busy * (dc.max() - dc.min()) / dc.mean()),
+        smoothing_watts=float(np.abs(off).max()),
+        smoothing_mwh=float(np.ptp(np.append(stored, 0.0)) / HOUR_S / MEGA),
+        stop_watts=float(stop),
+        stop_mwh=float(stop * power.ramp_s / 2.0 / HOUR_S / MEGA),
+        over_limit_watts=0.0 if limit is None else float(max(mean * power.pue - limit, 0.0)),
+    )
+
+
+def energy_mwh(spec: OperationSpec, gpu_s: dict[str, Array]) -> Array:
+    """Energy at the site's meter by replicate: busy GPUs at the mean of a step, all others that are on at idle."""
+    power = spec.power
+    busy_s = sum((gpu_s[name] for name in BUSY), np.zeros(1))
+    on_s = sum((gpu_s[name] for name in BUCKETS if name not in OFF), np.zeros(1))
+    joules = busy_s * (power.gpu_watts - power.gpu_idle_watts) + on_s * (power.gpu_idle_watts + power.host_watts)
+    return joules * power.pue / HOUR_S / MEGA
+
+
+def rent_usd(spec: OperationSpec) -> float:
+    """Rent of all delivered GPUs, from delivery to the end of the run."""
+    return sum(lot.gpus * (spec.days - lot.day) * 24.0 * usd_per_gpu_hour(spec, lot.gpu) for lot in lots(spec))
+
+
+def usd_per_gpu_hour(spec: OperationSpec, gpu: str) -> float:
+    """The price given, or that of the GPU's file; 0 where neither is known."""
+    given = spec.price.usd_per_gpu_hour
+    return (load_gpu(gpu).usd_per_hour or 0.0) if given is None else given
+
+
+def cost_usd(spec: OperationSpec, energy: Array) -> Array:
+    """Rent, and energy where it is not in the rent."""
+    bill = energy * 1000.0 * spec.power.usd_per_kwh
+    return rent_usd(spec) + (0.0 if spec.price.energy_included else 1.0) * bill
+
+
+def as_dict(power: StepPower) -> dict:
+    """For JSON."""
+    return asdict(power)

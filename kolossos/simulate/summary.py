@@ -1,0 +1,173 @@
+"""The outcome in figures: means and 5, 50 and 95 % quantiles over the replicates, as one plain dictionary."""
+
+from typing import Any
+
+import numpy as np
+
+from kolossos.simulate.buckets import BUCKETS
+from kolossos.simulate.draw import causes_of
+from kolossos.simulate.optimise import Candidate, Search, mtbf_s, reference_intervals_s
+from kolossos.simulate.piecewise import Array
+from kolossos.simulate.play import Outcome
+from kolossos.simulate.power import as_dict, cost_usd, energy_mwh, rent_usd, step_power
+from kolossos.simulate.spec import DAY_S, OperationSpec
+from kolossos.simulate.spec_failures import load_table
+
+HOUR_S = 3600.0
+ASSUMPTIONS = (
+    "tokens per step stay the same when the fleet grows: the step gets shorter",
+    "a spare replaces a node in the time of the restart; nodes in repair come back as good as before",
+    "a device that corrupts silently does so until it is found, and all work since then is lost",
+    "failures strike by the clock, whether the job runs or not; failures in a maintenance window stop nothing",
+    "a checkpoint counts once its background write is done; the last one of a run is not needed",
+    "the intervals are over replicates (and the step time's own bounds, where a planner gave them); they hold no doubt "
+    "about the failure table",
+)
+
+
+def quantiles(values: Array) -> dict[str, float]:
+    """Mean and 5, 50, 95 % over the replicates."""
+    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    return {"mean": float(values.mean()), "p05": float(low), "p50": float(middle), "p95": float(high)}
+
+
+def summary(outcome: Outcome, search: Search | None = None) -> dict[str, Any]:
+    """All figures of a simulated run; the keys carry their units."""
+    spec = outcome.spec
+    arrived = _arrived_gpu_s(outcome)
+    energy = energy_mwh(spec, outcome.gpu_s)
+    cost = cost_usd(spec, energy)
+    young, daly = reference_intervals_s(spec)
+    made: dict[str, Any] = {
+        "name": spec.name,
+        "days": spec.days,
+        "replicates": spec.replicates,
+        "seed": spec.seed,
+        "goodput": quantiles(outcome.goodput),
+        "effective_time_share": quantiles(outcome.effective_share),
+        "productive_share_of_gpu_hours": quantiles(outcome.gpu_s["productive"] / arrived),
+        "tokens": quantiles(outcome.tokens),
+        "tokens_per_day": quantiles(outcome.tokens / spec.days),
+        "interruptions": quantiles(outcome.interruptions),
+        "hours_between_interruptions": quantiles(spec.days * 24.0 / np.maximum(outcome.interruptions, 1)),
+        "by_cause": _by_cause(outcome),
+        "gpu_hours": {name: quantiles(outcome.gpu_s[name] / HOUR_S) for name in BUCKETS},
+        "gpu_hours_total": float(sum(values.mean() for values in outcome.gpu_s.values()) / HOUR_S),
+        "phases": _phases(outcome),
+        "checkpoint": {
+            "interval_s": outcome.interval_s,
+            "interval_is": "given" if spec.checkpoint.interval_s != "auto" else "found by simulation",
+            "blocking_s": spec.checkpoint.blocking,
+            "background_s": spec.checkpoint.background,
+            "young_s": young,
+            "daly_s": daly,
+            "mtbf_s": mtbf_s(spec),
+        },
+        "energy_mwh": quantiles(energy),
+        "carbon_t": quantiles(energy * spec.power.gco2_per_kwh / 1000.0),
+        "cost_usd": quantiles(cost),
+        "rent_usd": rent_usd(spec),
+        "energy_usd": quantiles(energy * 1000.0 * spec.power.usd_per_kwh),
+        "energy_is_in_rent": spec.price.energy_included,
+        "cost_usd_per_hour": quantiles(cost / spec.days / 24.0),
+        "cost_usd_per_1e12_tokens": quantiles(cost / np.maximum(outcome.tokens, 1.0) * 1e12),
+        "failure_table": _table(spec),
+        "assumptions": list(ASSUMPTIONS),
+    }
+    if spec.tokens is not None:
+        made["days_to_tokens"] = {
+            "tokens": spec.tokens,
+            **quantiles(outcome.days_to_tokens),
+            "share_reached_within_run": float(outcome.reached.mean()),
+            "beyond_the_run": "extrapolated at the pace of the last phase",
+        }
+    if search is not None:
+        made["best"] = best_as_dict(search)
+    return made
+
+
+def best_as_dict(search: Search) -> dict[str, Any]:
+    """The best policy, beside what Young's and Daly's intervals would deliver on the same failures."""
+    best = search.best
+    value = best.value(search.objective)
+    made: dict[str, Any] = {
+        "objective": search.objective,
+        "checkpoint_interval_s": best.interval_s,
+        "spare_nodes": best.spec.recovery.spare_nodes,
+        "replicas": best.spec.recovery.replicas,
+        "value": quantiles(value),
+        "goodput": quantiles(best.outcome.goodput),
+        "replicates": best.spec.replicates,
+        "young_s": search.young_s,
+        "daly_s": search.daly_s,
+        "near_best_interval_s": _near_best(search),
+    }
+    for name, interval in (("young", search.young_s), ("daly", search.daly_s)):
+        same = [c for c in search.tried if c.spec == best.spec and _close(c.interval_s, interval, best)]
+        if same:
+            made[f"gain_over_{name}"] = quantiles(best.outcome.tokens / np.maximum(same[-1].outcome.tokens, 1.0) - 1.0)
+    return made
+
+
+def policies_as_dict(found: dict[str, Candidate]) -> dict[str, Any]:
+    """Goodput and tokens of each recovery policy on the same failures."""
+    return {
+        name: {
+            "goodput": quantiles(candidate.outcome.goodput),
+            "tokens": quantiles(candidate.outcome.tokens),
+            "checkpoint_interval_s": candidate.interval_s,
+            "runs": candidate.spec.replicates,
+        }
+        for name, candidate in found.items()
+    }
+
+
+def _close(candidate_s: float, interval_s: float, best: Any) -> bool:
+    """Whether a candidate was played at this interval, or at the shortest allowed where that is longer."""
+    return bool(np.isclose(candidate_s, max(interval_s, best.spec.checkpoint.background), rtol=1e-6))
+
+
+def _near_best(search: Search) -> list[float]:
+    """Shortest and longest interval tried that costs less than 0.1 % of the tokens."""
+    best = search.best
+    same = [c for c in search.tried if c.spec == best.spec]
+    good = [c.interval_s for c in same if c.outcome.tokens.mean() >= 0.999 * best.outcome.tokens.mean()]
+    return [min(good, default=best.interval_s), max(good, default=best.interval_s)]
+
+
+def _arrived_gpu_s(outcome: Outcome) -> Array:
+    return sum((v for name, v in outcome.gpu_s.items() if name != "not_arrived"), np.zeros(1))
+
+
+def _by_cause(outcome: Outcome) -> dict[str, Any]:
+    total = max(float(outcome.by_cause.sum()), 1.0)
+    rows = {}
+    for number, cause in enumerate(causes_of(outcome.spec)):
+        counts = outcome.by_cause[:, number]
+        rows[cause.name] = {"kind": cause.kind, **quantiles(counts), "share": float(counts.sum() / total)}
+    return rows
+
+
+def _phases(outcome: Outcome) -> list[dict[str, Any]]:
+    rows = []
+    for phase in outcome.fleet:
+        rows.append(
+            {
+                "from_day": phase.start_s / DAY_S,
+                "gpus": phase.nodes * outcome.spec.fleet.gpus_per_node,
+                "job_gpus": phase.job_nodes * outcome.spec.fleet.gpus_per_node,
+                "spare_nodes": phase.spare_nodes,
+                "step_time_s": phase.step_time_s,
+                "tokens_per_s": phase.tokens_per_s,
+                "cold_start_s": phase.cold_start_s,
+                "power": as_dict(step_power(outcome.spec, phase)),
+            }
+        )
+    return rows
+
+
+def _table(spec: OperationSpec) -> dict[str, str]:
+    if spec.failures.causes is not None:
+        return {"name": "given causes", "source": "the user's", "grade": ""}
+    table = load_table(spec.failures.table)
+    return {"name": table.name, "source": table.source, "grade": table.grade}

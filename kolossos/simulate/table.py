@@ -1,0 +1,143 @@
+"""Tables for people, from the dictionaries of ``summary``."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kolossos.simulate.buckets import BUCKETS
+from kolossos.simulate.optimise import Search
+
+Quantiles = dict[str, float]
+
+
+def print_run(figures: dict[str, Any], console: Console | None = None) -> None:
+    """What arrives, what is lost to what, the best policy, the megawatts, the money."""
+    console = console or Console()
+    runs = figures["replicates"]
+    console.print(f"[bold]{figures['name']}[/bold], {figures['days']:g} days, {runs} runs: mean, and 5 to 95 %")
+    console.print(_arrives(figures))
+    console.print(_lost(figures))
+    console.print(_sites(figures))
+    if "best" in figures:
+        console.print(_best_line(figures["best"], figures["checkpoint"]))
+    if "policies" in figures:
+        console.print(_policies(figures["policies"]))
+    table = figures["failure_table"]
+    console.print(f"Failures: {table['name']}. {table['source']}. Grades: {table['grade']}.", style="dim")
+    console.print("Assumed: " + "; ".join(figures["assumptions"]) + ".", style="dim")
+
+
+def print_search(figures: dict[str, Any], search: Search, console: Console | None = None) -> None:
+    """The candidates by interval, spares and replicas, best first."""
+    console = console or Console()
+    unit = "tokens/day" if search.objective == "tokens-per-day" else "USD per 1e12 tokens"
+    table = Table("interval", "spare nodes", "replicas", unit, "goodput", "against best", box=None, pad_edge=False)
+    for column in table.columns:
+        column.justify = "right"
+    sign = -1.0 if search.objective == "tokens-per-day" else 1.0
+    best = float(search.best.value(search.objective).mean())
+    unique = {(c.interval_s, c.spec.recovery.spare_nodes, c.spec.recovery.replicas): c for c in search.tried}
+    for c in sorted(unique.values(), key=lambda c: sign * float(c.value(search.objective).mean()))[:15]:
+        value = float(c.value(search.objective).mean())
+        cells = (str(c.spec.recovery.spare_nodes), str(c.spec.recovery.replicas), f"{value:,.4g}")
+        goodput = f"{c.outcome.goodput.mean():.2%}"
+        table.add_row(duration(c.interval_s), *cells, goodput, f"{value / best - 1:+.2%}")
+    console.print(table)
+    console.print(_best_line(figures, {"young_s": search.young_s, "daly_s": search.daly_s}))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    for limit, unit, size in ((120.0, "s", 1.0), (7200.0, "min", 60.0), (172_800.0, "h", 3600.0)):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 86_400.0:.3g} d"
+
+
+def span(q: Quantiles, form: str = ",.3g", scale: float = 1.0) -> tuple[str, str]:
+    """Mean, and the 5 to 95 % range."""
+    low, high = q["p05"] * scale, q["p95"] * scale
+    return f"{q['mean'] * scale:{form}}", f"{low:{form}} to {high:{form}}"
+
+
+def _plain(*headers: str) -> Table:
+    table = Table(*headers, box=None, pad_edge=False, header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def _arrives(figures: dict[str, Any]) -> Table:
+    table = _plain("what arrives", "", "5 to 95 %")
+    table.add_row("tokens (1e12)", *span(figures["tokens"], ",.2f", 1e-12))
+    table.add_row("goodput (of the promised speed)", *span(figures["goodput"], ".1%"))
+    table.add_row("effective training time", *span(figures["effective_time_share"], ".1%"))
+    table.add_row("productive GPU-hours, of those delivered", *span(figures["productive_share_of_gpu_hours"], ".1%"))
+    table.add_row("interruptions", *span(figures["interruptions"], ",.0f"))
+    table.add_row("hours between them", *span(figures["hours_between_interruptions"], ".2f"))
+    if "days_to_tokens" in figures:
+        days = figures["days_to_tokens"]
+        reached = f", {days['share_reached_within_run']:.0%} of runs in time; beyond: extrapolated"
+        table.add_row(f"days to {days['tokens']:.3g} tokens{reached}", *span(days, ".1f"))
+    for phase in figures["phases"]:
+        label = f"from day {phase['from_day']:g}: {phase['gpus']:,} GPUs, {phase['spare_nodes']} spare nodes, step"
+        table.add_row(label, duration(phase["step_time_s"]), "")
+    return table
+
+
+def _lost(figures: dict[str, Any]) -> Table:
+    delivered = figures["gpu_hours_total"] - figures["gpu_hours"]["not_arrived"]["mean"]
+    table = _plain("where the GPU-hours went (1e6)", "", "5 to 95 %", "of delivered")
+    rows = sorted(figures["gpu_hours"].items(), key=lambda item: -item[1]["mean"])
+    for name, hours in rows:
+        if hours["mean"] > 0:
+            share = "" if name == "not_arrived" else f"{hours['mean'] / delivered:.2%}"
+            table.add_row(BUCKETS[name], *span(hours, ",.2f", 1e-6), share)
+    return table
+
+
+def _sites(figures: dict[str, Any]) -> Table:
+    table = _plain("site and money", "", "5 to 95 %")
+    for phase in figures["phases"]:
+        power = phase["power"]
+        day = f"from day {phase['from_day']:g}: "
+        over = f"[red]{power['over_limit_watts'] / 1e6:.1f} MW over the site's limit[/red]"
+        peak = f"peak {power['site_peak_watts'] / 1e6:.1f}"
+        note = over if power["over_limit_watts"] else peak
+        table.add_row(day + "site draw while training (MW)", f"{power['site_mean_watts'] / 1e6:.1f}", note)
+        swing = f"storage {power['smoothing_watts'] / 1e6:.1f} MW, {power['smoothing_mwh'] * 1e3:.1f} kWh"
+        table.add_row(day + "swing at the step boundary (MW)", f"{power['swing_watts'] / 1e6:.1f}", swing)
+        stop = f"ramp needs {power['stop_mwh']:.2f} MWh"
+        table.add_row(day + "drop when the job stops (MW)", f"{power['stop_watts'] / 1e6:.1f}", stop)
+    table.add_row("energy (GWh)", *span(figures["energy_mwh"], ",.1f", 1e-3))
+    table.add_row("carbon (1,000 t CO2)", *span(figures["carbon_t"], ",.1f", 1e-3))
+    table.add_row("energy bill (million USD)", *span(figures["energy_usd"], ",.1f", 1e-6))
+    included = "energy included" if figures["energy_is_in_rent"] else "with energy"
+    table.add_row(f"cost, {included} (million USD)", *span(figures["cost_usd"], ",.1f", 1e-6))
+    table.add_row("cost per hour (1,000 USD)", *span(figures["cost_usd_per_hour"], ",.0f", 1e-3))
+    table.add_row("cost per 1e12 tokens (million USD)", *span(figures["cost_usd_per_1e12_tokens"], ",.2f", 1e-6))
+    return table
+
+
+def _policies(found: dict[str, Any]) -> Table:
+    runs = next(iter(found.values()))["runs"]
+    table = _plain(
+        f"other policies, same failures ({runs} runs)", "goodput", "range", "tokens (1e12)", "checkpoint every"
+    )
+    for name, row in found.items():
+        tokens = f"{row['tokens']['mean'] / 1e12:,.2f}"
+        table.add_row(name, *span(row["goodput"], ".1%"), tokens, duration(row["checkpoint_interval_s"]))
+    return table
+
+
+def _best_line(best: dict[str, Any], intervals: dict[str, float]) -> str:
+    low, high = best["near_best_interval_s"]
+    line = (
+        f"Best on the same failures ({best['replicates']} runs): a checkpoint every "
+        f"[bold]{duration(best['checkpoint_interval_s'])}[/bold] (within 0.1 % from {duration(low)} to "
+        f"{duration(high)}), [bold]{best['spare_nodes']}[/bold] spare nodes. "
+        f"Young says {duration(intervals['young_s'])}, Daly {duration(intervals['daly_s'])}"
+    )
+    gain = best.get("gain_over_young")
+    return line + (f": the best delivers {gain['mean']:+.2%} tokens over Young's." if gain else ".")
