@@ -1,0 +1,135 @@
+"""Job: what is to be trained, and on what: the question that a search answers."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from kolossos.errors import InputError
+from kolossos.plan.blocks import Setting
+from kolossos.plan.coefficients import load_coefficients
+from kolossos.plan.columns import LayoutColumns, ModelColumns
+from kolossos.plan.hardware import HardwareColumns
+from kolossos.plan.precisions import usable_precisions
+from kolossos.plan.rules import Bounds
+from kolossos.plan.software import SoftwareColumns
+from kolossos.specs.catalogue import load_gpu
+from kolossos.specs.cluster import ClusterSpec, FabricSpec, PoolSpec, PowerSpec
+from kolossos.specs.counts import count_parameters
+from kolossos.specs.gpu import GpuSpec
+from kolossos.specs.layout import Layout, Precision
+from kolossos.specs.model import ModelSpec
+
+DEFAULT_SOFTWARE = "megatron-2025"
+DEFAULT_SEQ_LEN = 8192
+BATCH_SLACK = 0.1
+"""A batch that was not asked for exactly may be so much larger or smaller, so that more numbers of GPUs divide it."""
+BATCH_TOKENS = (
+    (1e9, 0.5e6, "as GPT-3 models below 1 B parameters (arXiv:2005.14165, table 2.1)"),
+    (20e9, 4e6, "as Llama 2 7B and 13B (arXiv:2307.09288, table 1)"),
+    (100e9, 8e6, "as Llama 3 405B in its second phase (arXiv:2407.21783, section 3.4.1)"),
+    (np.inf, 16e6, "as Llama 3 405B in its last phase (arXiv:2407.21783, section 3.4.1)"),
+)
+"""Parameters up to which, tokens of a global batch, and the published run that it follows."""
+SPARSE_BATCH_TOKENS = (63e6, "as DeepSeek-V3 (arXiv:2412.19437, section 4.2)")
+"""For mixtures of experts above 100 B parameters."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model on ``n_gpus`` cards of one kind; batch in sequences, length in tokens."""
+
+    model: ModelSpec
+    gpu: GpuSpec
+    n_gpus: int
+    nvlink_domain: int
+    fabric: FabricSpec
+    power: PowerSpec
+    usd_per_gpu_hour: float
+    seq_len: int
+    batch: float
+    batch_slack: float
+    precisions: tuple[Precision, ...]
+    software: str = DEFAULT_SOFTWARE
+
+    @classmethod
+    def of(
+        cls,
+        model: ModelSpec,
+        cluster: ClusterSpec,
+        pool: PoolSpec | None = None,
+        n_gpus: int | None = None,
+        seq_len: int | None = None,
+        global_batch: int | None = None,
+        global_batch_tokens: float | None = None,
+        precision: Precision | None = None,
+        software: str = DEFAULT_SOFTWARE,
+    ) -> Self:
+        """The job of ``model`` on one pool of ``cluster`` (the only one, if not named), with stated defaults."""
+        pool = pool or cluster.pools[0]
+        gpu = load_gpu(pool.gpu)
+        load_coefficients().software_named(software)
+        length = seq_len or min(model.max_seq_len, DEFAULT_SEQ_LEN)
+        if length > model.max_seq_len:
+            raise InputError(f"--seq-len {length}: {model.name} reads at most {model.max_seq_len:,} tokens")
+        exact = global_batch is not None
+        wanted = float(global_batch) if exact else (global_batch_tokens or default_batch_tokens(model)[0]) / length
+        return cls(
+            model=model,
+            gpu=gpu,
+            n_gpus=n_gpus or pool.count,
+            nvlink_domain=pool.nvlink_domain,
+            fabric=cluster.fabric,
+            power=cluster.power,
+            usd_per_gpu_hour=pool.usd_per_gpu_hour or gpu.usd_per_hour or 0.0,
+            seq_len=length,
+            batch=max(wanted, 1.0),
+            batch_slack=0.0 if exact else BATCH_SLACK,
+            precisions=_precisions(gpu, precision),
+            software=software,
+        )
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the rules are held against."""
+        return Bounds.of(self.model, self.gpu, self.nvlink_domain, self.n_gpus)
+
+    def setting(self, layouts: LayoutColumns) -> Setting:
+        """Everything that the closed form asks for, for an array of layouts."""
+        coefficients = load_coefficients()
+        hardware = HardwareColumns.of(
+            self.gpu,
+            coefficients.gpu(self.gpu.name, self.gpu.family),
+            coefficients.links[self.gpu.family],
+            self.nvlink_domain,
+            self.fabric,
+        )
+        return Setting(
+            model=ModelColumns.of(self.model),
+            hardware=hardware,
+            software=SoftwareColumns.of(coefficients.software_named(self.software)),
+            layout=layouts,
+            sequence_parallel=np.asarray(layouts.tp > 1, dtype=np.float64),
+        )
+
+    def with_layout(self, layout: Layout) -> Self:
+        """The same job, with the sequence and batch of a given layout."""
+        return replace(self, seq_len=layout.seq_len, batch=float(layout.global_batch_size), batch_slack=0.0)
+
+
+def default_batch_tokens(model: ModelSpec) -> tuple[float, str]:
+    """Tokens of a global batch that a published run of a model of this size used, and which run."""
+    parameters = count_parameters(model).total
+    if model.moe and parameters > 100e9:
+        return SPARSE_BATCH_TOKENS
+    return next((tokens, source) for limit, tokens, source in BATCH_TOKENS if parameters < limit)
+
+
+def _precisions(gpu: GpuSpec, asked: Precision | None) -> tuple[Precision, ...]:
+    """The one asked for; else all that the card has but 4 bits, which few runs have shown to train well."""
+    usable = usable_precisions(gpu)
+    if asked is None:
+        return tuple(name for name in usable if name != "nvfp4")
+    if asked not in usable:
+        raise InputError(f"--precision {asked}: {gpu.name} cannot train in it; it can in {', '.join(usable)}")
+    return (asked,)
