@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kolossos.model.attention_kernel import attend, masked_attention
+from kolossos.model.attention_kernel import Reach, attend, masked_attention
 from kolossos.model.linear import Linear
 from kolossos.model.rotary import rotate
 from kolossos.specs.model import ModelSpec
@@ -34,14 +34,14 @@ class AttentionContext:
 
     rotary: cos and sin tables [B or 1, S, 1, P / 2].
     temperature: factor on the queries [B or 1, S, 1, 1], or None.
-    document_BS: document number of each position; None lets positions attend across documents.
-    allowed_BST: an explicit mask in place of causal training attention (generation, checks).
+    reach: which keys each position sees in causal training attention.
+    allowed_BST: an explicit mask in place of ``reach`` (generation, checks).
     positions_BS: where in the cache the new keys go (generation only).
     """
 
     rotary: tuple[Tensor, Tensor]
     temperature: Tensor | None = None
-    document_BS: Tensor | None = None
+    reach: Reach | None = None
     allowed_BST: Tensor | None = None
     positions_BS: Tensor | None = None
 
@@ -73,5 +73,6 @@ class Attention(nn.Module):
         if context.allowed_BST is not None:
             out = masked_attention(q, k, v, self.scale, self.softcap, context.allowed_BST)
         else:
-            out = attend(q, k, v, self.scale, self.softcap, context.document_BS)
+            reach = context.reach or Reach.of(length, None, x_BSD.device)
+            out = attend(q, k, v, self.scale, self.softcap, reach)
         return self.output(out.reshape(batch, length, -1))

@@ -2,38 +2,61 @@
 
 Four implementations of one function, chosen by `attend`:
 - `masked_attention`: plain, any mask; for generation with a cache, for checks, and the reference of the tests.
-- `ChunkedAttention`: causal training anywhere, fp32 or bf16. Of long sequences it never holds more than one chunk of
-  queries' logits and computes them again in backward: FlexAttention has no backward on CPU, SDPA no soft cap.
+- `ChunkedAttention`: causal training anywhere, fp32 or bf16. It keeps no logits for backward but computes them again,
+  and of long sequences never holds more than one chunk of queries: FlexAttention has no backward on CPU, SDPA no cap.
 - `flex`: causal training on CUDA with the cap inside the kernel.
-- SDPA, where the model has no cap and documents need no border (on a CPU only forward: see benchmarks/attention.py).
+- SDPA, where the model has no cap and documents need no border (on a CPU only forward: its backward takes longer).
 
 Shapes: B batch, S queries, T keys, H query heads, K key-value heads, G = H / K queries a group, P head_dim.
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KEEP_LENGTH = 512  # up to here compiled code may keep the softmax of forward, which is faster and small
+WHOLE_LENGTH = 512  # up to here all queries are one chunk: one product more is faster than a masked half left out
 MASKED = -1e30  # finite, so that a row without any allowed key is uniform, as in Grok-1's own code
+SAFE_SOFTCAP = 60.0  # exp(60) summed over any length stays within fp32, so the largest logit need not be known
+
+
+class Reach(NamedTuple):
+    """Which keys a position sees: those from the start of its document up to itself. Numbers of positions as floats,
+    for comparing integers keeps compiled CPU code from vectorising.
+
+    position_S: 0, 1, 2 ...; first_BS: where the document of each position begins, or None if documents have no border.
+    """
+
+    position_S: Tensor
+    first_BS: Tensor | None = None
+
+    @classmethod
+    def of(cls, length: int, document_BS: Tensor | None, device: torch.device) -> "Reach":
+        """The reach of causal attention, within runs of equal ``document_BS`` if that is given."""
+        position_S = torch.arange(length, device=device, dtype=torch.float32)
+        if document_BS is None:
+            return cls(position_S)
+        begins_BS = torch.zeros(document_BS.shape, device=device, dtype=torch.float32)
+        changed = document_BS[:, 1:] != document_BS[:, :-1]
+        begins_BS[:, 1:] = torch.where(changed, position_S[1:], 0.0)
+        return cls(position_S, begins_BS.cummax(1).values)
 
 
 def attend(
-    q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, document_BS: Tensor | None
+    q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach
 ) -> Tensor:
-    """Causal self-attention for training, [B, S, H, P]; with ``document_BS`` only within equal document numbers."""
-    plain = softcap is None and document_BS is None
+    """Causal self-attention for training, [B, S, H, P]."""
+    plain = softcap is None and reach.first_BS is None
     if plain and (
         q_BSHP.is_cuda or not torch.is_grad_enabled()
     ):  # SDPA's backward on CPU takes twice the chunked one's time
         q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
     if q_BSHP.is_cuda:
-        return _flex(q_BSHP, k_BTKP, v_BTKP, scale, softcap, document_BS)
-    return ChunkedAttention.apply(q_BSHP, k_BTKP, v_BTKP, scale, softcap, document_BS)  # type: ignore[return-value]
+        return _flex(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.first_BS)
+    return ChunkedAttention.apply(q_BSHP, k_BTKP, v_BTKP, scale, softcap, *reach)  # type: ignore[return-value]
 
 
 def masked_attention(
@@ -71,7 +94,8 @@ class ChunkedAttention(torch.autograd.Function):
     """Causal attention in chunks of queries; chunk i meets only the keys up to its end.
 
     Inside, a key-value head and the queries of its group are one matrix: N = B x K matrices of R = S x G query rows
-    (row = position x G + query of the group), so that chunks are slices and nothing is copied to multiply.
+    (row = position x G + query of the group), so that chunks are slices and nothing is copied to multiply. Products
+    come first and all that is done element by element after them, in rows [N x R, T]: compiled, that is one pass.
     """
 
     @staticmethod
@@ -82,73 +106,86 @@ class ChunkedAttention(torch.autograd.Function):
         v_BTKP: Tensor,
         scale: float,
         softcap: float | None,
-        document_BS: Tensor | None,
+        position_S: Tensor,
+        first_BS: Tensor | None,
     ) -> Tensor:
         q, k, v = _query_rows(q_BSHP, k_BTKP.shape[2]), _key_rows(k_BTKP), _key_rows(v_BTKP)
         group = q.shape[1] // k.shape[1]
         outs, sums = [], []
         for start, end in _chunks(k.shape[1]):
             rows = slice(start * group, end * group)
-            logits, _ = _logits(q[:, rows], k[:, :end], scale, softcap, document_BS, start)
-            largest = logits.amax(-1, keepdim=True)
-            weights = torch.exp(logits - largest)
+            product = torch.bmm(q[:, rows], k[:, :end].transpose(1, 2))
+            logits, _ = _logits(product, scale, softcap, Reach(position_S, first_BS), start)
+            largest = None
+            if softcap is None or softcap > SAFE_SOFTCAP:
+                largest = logits.amax(-1, keepdim=True)
+                logits = logits - largest
+            weights = torch.exp(logits)
             total = weights.sum(-1, keepdim=True)
-            outs.append((torch.bmm(weights.to(v.dtype), v[:, :end]) / total).to(v.dtype))
-            sums.append(largest + torch.log(total))
+            out = torch.bmm(weights.to(v.dtype).view(product.shape), v[:, :end])
+            outs.append((out / total.view(*product.shape[:2], 1)).to(v.dtype))
+            sums.append((torch.log(total) if largest is None else largest + torch.log(total)).view(product.shape[:2]))
         out = torch.cat(outs, dim=1)
-        ctx.save_for_backward(q, k, v, out, torch.cat(sums, dim=1), document_BS)
+        ctx.save_for_backward(q, k, v, out, torch.cat(sums, dim=1), position_S, first_BS)
         ctx.scale, ctx.softcap, ctx.n_kv = scale, softcap, k_BTKP.shape[2]
         return _from_query_rows(out, ctx.n_kv, group)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, lse, document_BS = ctx.saved_tensors
+        q, k, v, out, lse_NR, *reach = ctx.saved_tensors
         group = q.shape[1] // k.shape[1]
         d_out = _query_rows(grads[0], ctx.n_kv)
-        if k.shape[1] > KEEP_LENGTH:
-            q = recall(q, d_out)
-        delta = (_wide(d_out) * _wide(out)).sum(-1, keepdim=True)
+        q = recall(q, d_out)
+        delta_NR = (_wide(d_out) * _wide(out)).sum(-1)
         dqs, dk, dv = [], None, None
         for start, end in reversed(_chunks(k.shape[1])):
             rows = slice(start * group, end * group)
-            logits, tanh = _logits(q[:, rows], k[:, :end], ctx.scale, ctx.softcap, document_BS, start)
-            weights = torch.exp(logits - lse[:, rows])
-            d_weights = torch.bmm(d_out[:, rows], v[:, :end].transpose(1, 2))
-            d_logits = weights * (d_weights - delta[:, rows]) * ctx.scale
+            product = torch.bmm(q[:, rows], k[:, :end].transpose(1, 2))
+            d_weights = torch.bmm(d_out[:, rows], v[:, :end].transpose(1, 2)).view(-1, end)
+            logits, tanh = _logits(product, ctx.scale, ctx.softcap, Reach(*reach), start)
+            weights = torch.exp(logits - lse_NR[:, rows].reshape(-1, 1))
+            d_logits = weights * (d_weights - delta_NR[:, rows].reshape(-1, 1)) * ctx.scale
             if tanh is not None:
                 d_logits = d_logits * (1 - tanh * tanh)
-            d_logits = d_logits.to(q.dtype)
+            d_logits, weights = (x.to(q.dtype).view(product.shape) for x in (d_logits, weights))
             dqs.append(torch.bmm(d_logits, k[:, :end]))
             dk = _add_to_first(dk, torch.bmm(d_logits.transpose(1, 2), q[:, rows]))
-            dv = _add_to_first(dv, torch.bmm(weights.to(q.dtype).transpose(1, 2), d_out[:, rows]))
+            dv = _add_to_first(dv, torch.bmm(weights.transpose(1, 2), d_out[:, rows]))
         assert dk is not None
         assert dv is not None
         dq = _from_query_rows(torch.cat(dqs[::-1], dim=1), ctx.n_kv, group)
-        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), None, None, None
+        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), None, None, None, None
 
 
 def _logits(
-    q_NRP: Tensor, k_NTP: Tensor, scale: float, softcap: float | None, document_BS: Tensor | None, start: int
+    product_NRT: Tensor, scale: float, softcap: float | None, reach: Reach, start: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Wide logits of one chunk of queries, capped and masked, [N, R, T]; and the tanh, which backward needs.
+    """Wide logits of one chunk of queries, capped and masked, [N x R, T]; and the tanh, which backward needs.
 
     The chunk's first position is ``start``, its last is that of the last key.
     """
-    logits = _wide(torch.bmm(q_NRP, k_NTP.transpose(1, 2))) * scale
+    matrices, rows, keys = product_NRT.shape
+    logits = _wide(product_NRT.view(-1, keys))
     tanh = None
-    if softcap is not None:
-        tanh = torch.tanh(logits / softcap)
+    if softcap is None:
+        logits = logits * scale
+    else:
+        tanh = 1 - 2 / (1 + torch.exp(logits * (2 * scale / softcap)))  # compiled, it takes half the time of torch.tanh
         logits = softcap * tanh
-    keys = k_NTP.shape[1]
-    group = q_NRP.shape[1] // (keys - start)
-    positions_R = start + torch.arange(q_NRP.shape[1], device=logits.device) // group
-    allowed = positions_R[:, None] >= torch.arange(keys, device=logits.device)
-    if document_BS is None:
-        return torch.where(allowed, logits, MASKED), tanh
-    batch = document_BS.shape[0]
-    same_BRT = document_BS[:, start:keys].repeat_interleave(group, 1)[:, :, None] == document_BS[:, None, :keys]
-    by_head = logits.view(batch, -1, *logits.shape[1:])
-    return torch.where((allowed & same_BRT)[:, None], by_head, MASKED).view(logits.shape), tanh
+    return logits + _mask(reach, start, keys, matrices, rows), tanh
+
+
+def _mask(reach: Reach, start: int, keys: int, matrices: int, rows: int) -> Tensor:
+    """0 where a query row sees the key and MASKED or less where not, [N x R, T]; to be added to the logits."""
+    group = rows // (keys - start)
+    key_T = reach.position_S[:keys]
+    position_R = reach.position_S[start:keys].repeat_interleave(group)
+    ahead = position_R.expand(matrices, -1).reshape(-1, 1) - key_T
+    if reach.first_BS is not None:
+        heads = matrices // reach.first_BS.shape[0]
+        first_NR = reach.first_BS[:, start:keys].repeat_interleave(heads, 0).repeat_interleave(group, 1)
+        ahead = torch.minimum(ahead, key_T - first_NR.reshape(-1, 1))
+    return ahead.clamp(max=0.0) * -MASKED
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -157,8 +194,8 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def _chunks(length: int) -> list[tuple[int, int]]:
-    """Small chunks skip more of the masked half and stay in cache; eight at most, for each is compiled apart."""
-    rows = max(64, -(-length // 8))
+    """Short sequences whole; of long ones the masked half is left out. Eight at most, for each is compiled apart."""
+    rows = length if length <= WHOLE_LENGTH else -(-length // 8)
     return [(start, min(start + rows, length)) for start in range(0, length, rows)]
 
 
@@ -196,7 +233,7 @@ def _compiled_flex() -> Any:
 
 
 def _flex(
-    q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, document_BS: Tensor | None
+    q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, first_BS: Tensor | None
 ) -> Tensor:
     from torch.nn.attention.flex_attention import create_block_mask
 
@@ -204,13 +241,13 @@ def _flex(
 
     def allowed(b: Tensor, _h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         causal = q >= k
-        return causal if document_BS is None else causal & (document_BS[b, q] == document_BS[b, k])
+        return causal if first_BS is None else causal & (k >= first_BS[b, q])
 
     def cap(score: Tensor, _b: Tensor, _h: Tensor, _q: Tensor, _k: Tensor) -> Tensor:
         return score if softcap is None else softcap * torch.tanh(score / softcap)
 
     mask = create_block_mask(
-        allowed, batch if document_BS is not None else None, None, length, length, device=str(q_BSHP.device)
+        allowed, batch if first_BS is not None else None, None, length, length, device=str(q_BSHP.device)
     )
     q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
     out = _compiled_flex()(q, k, v, score_mod=cap, block_mask=mask, scale=scale, enable_gqa=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from kolossos.model.attention import Attention, AttentionContext, LayerCache
+from kolossos.model.attention_kernel import Reach
 from kolossos.model.buildable import require_buildable
 from kolossos.model.linear import Linear
 from kolossos.model.loss import ChunkLoss, chunk_loss, linear_cross_entropy
@@ -122,7 +123,7 @@ class Decoder(nn.Module):
         context = AttentionContext(
             rotary=rotary_tables(self.spec, positions, dtype),
             temperature=attention_temperature(self.spec, positions),
-            document_BS=document_BS,
+            reach=Reach.of(tokens_BS.shape[1], document_BS, tokens_BS.device) if allowed_BST is None else None,
             allowed_BST=allowed_BST,
             positions_BS=positions_BS,
         )

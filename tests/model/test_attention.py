@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kolossos.model.attention_kernel import ChunkedAttention, masked_attention
+from kolossos.model.attention_kernel import ChunkedAttention, Reach, masked_attention
 
 
 def inputs(length: int) -> list[torch.Tensor]:
@@ -28,7 +28,7 @@ def test_chunked_attention_and_its_gradient_equal_the_plain_ones(
         allowed = allowed & (document_BS[:, :, None] == document_BS[:, None, :])
     outs, grads = [], []
     for kernel in (
-        lambda q, k, v: ChunkedAttention.apply(q, k, v, 0.3, softcap, document_BS),
+        lambda q, k, v: ChunkedAttention.apply(q, k, v, 0.3, softcap, *Reach.of(length, document_BS, q.device)),
         lambda q, k, v: masked_attention(q, k, v, 0.3, softcap, allowed),
     ):
         leaves = inputs(length)
