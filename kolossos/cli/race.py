@@ -21,7 +21,7 @@ def race(
     """Simulate the compute race of the owners of AI chips: money, chips, power and build time as the limits."""
     from kolossos.errors import InputError
 
-    for name, value, low, high in (("years", years, 1, 20), ("replicates", replicates, 2, 100_000)):
+    for name, value, low, high in (("years", years, 1, 20), ("replicates", replicates, 2, 20_000)):
         if not low <= value <= high:
             raise InputError(f"--{name} {value}: expected a number from {low} to {high:,}")
     if seed < 0:

@@ -156,13 +156,14 @@ def _growth_last_year(draws: Draws, world_R: Array) -> Array:
 
 
 def _spend(draws: Draws, years: int) -> Array:
-    """Spending of each owner over that of the year before the start, [R, O, Y]."""
+    """Spending of each owner on AI over that of the year before the start, [R, O, Y]."""
     owners = draws.assumptions.owners
     growth = np.repeat(draws.draw_years("spend_growth", years)[:, None, :], len(owners), axis=1)
     for i, (name, owner) in enumerate(owners.items()):
         if owner.first_year_spend:
             normal = draws.stream(f"first_year_spend {name}").standard_normal(draws.replicates)
             growth[:, i, 0] = spread(normal, owner.first_year_spend)
+    growth = growth * draws.draw_years("ai_share_growth", years)[:, None, :]
     growth = growth * draws.draw("owner_spend", len(owners), years)
     return np.cumprod(growth, axis=2)
 

@@ -13,7 +13,7 @@ from kolossos.errors import InputError, nearest
 from kolossos.specs.strict import Spec, read_toml
 
 TABLES = Path(__file__).parent / "tables"
-PER_YEAR = ("spend_growth", "supply_growth", "world_power")
+PER_YEAR = ("spend_growth", "ai_share_growth", "supply_growth", "world_power")
 SHARES = ("allocation", "headroom", "retirement", "training_share", "mfu", "availability")
 DAYS_PER_YEAR = 365.25
 

@@ -197,7 +197,8 @@ def _appendix(standings: list[Standing], table: LawTable) -> Section:
     return Section(
         "Appendix: each law, its state and source",
         [
-            f"As of {table.as_of}. Grades: P text of the law opened, A official page, S secondary notes only. {NO_ADVICE}"
+            f"As of {table.as_of}. Grades: P text of the law opened, A official page, S secondary notes only.",
+            NO_ADVICE,
         ],
         ["law", "state", "what counts, and who", "penalty, and source [grade]"],
         rows,
