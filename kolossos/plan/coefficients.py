@@ -60,6 +60,8 @@ class SoftwareGeneration(Spec):
     expert_passes: float = Field(gt=0, description="the same for permutations and small experts' kernels")
     quantize_passes: float = Field(gt=0, description="the same for casts to 8 and 4 bits")
     layer_overhead_s: float = Field(ge=0, description="gaps between kernels, per layer and direction")
+    micro_batch_overhead_s: float = Field(ge=0, description="hand-shake of a pipeline stage, per chunk and micro-batch")
+    shard_overhead_s: float = Field(ge=0, description="per rank that shards the optimizer: one broadcast or hop each")
     step_overhead_s: float = Field(ge=0, description="per step: data, logging, the optimizer's host part")
     activation_scale: float = Field(default=1.0, gt=0, description="memory of activations over that counted")
     runtime_bytes: float = Field(default=4e9, ge=0, description="context, communicators, workspaces, fragmentation")

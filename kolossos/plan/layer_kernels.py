@@ -115,7 +115,7 @@ def _by_card(
             if rows.any():
                 m, n, k, batch = (c[rows] for c in columns)
                 name = PRECISIONS[int(precision)]
-                seconds[rows] = matmul_seconds(str(card), m, n, k, precision=name, batch=batch)
+                seconds[rows] = matmul_seconds(str(card), m, n, k, precision=name, batch=batch, quantize_input=False)
     return seconds
 
 

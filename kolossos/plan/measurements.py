@@ -48,6 +48,7 @@ class Measurement:
     recompute_known: bool
     ep_overlap: bool
     whole_step_graph: bool
+    async_tp: bool
     step_time_s: float | None
     memory_gib: float | None
     out_of_memory: bool
@@ -119,6 +120,7 @@ def _measurement(row: dict[str, str], models: dict[str, ModelSpec], gpus: dict[s
         recompute_known=row.get("recompute", "") in ("none", "selective", "full"),
         ep_overlap="A2A overlap" in row.get("notes", ""),
         whole_step_graph="full_iteration" in row.get("notes", ""),
+        async_tp=bool(re.search(r"async ?tp", row.get("notes", ""), re.IGNORECASE)),
         step_time_s=step,
         memory_gib=memory,
         out_of_memory=out_of_memory,

@@ -1,17 +1,41 @@
 """From measurements (or any rows of model, card, fabric, software and layout) to predicted steps."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from kolossos.plan.blocks import Setting
 from kolossos.plan.coefficients import Coefficients, SoftwareGeneration
 from kolossos.plan.hardware import HardwareColumns
 from kolossos.plan.measurements import Measurement, layout_columns, model_columns
+from kolossos.plan.memory import memory_bytes
 from kolossos.plan.software import SoftwareColumns
 from kolossos.specs.gpu import GpuSpec
 
 
+MEMORY_DOUBT = 1.4
+
+
 def setting_of(rows: list[Measurement], coefficients: Coefficients, gpus: dict[str, GpuSpec]) -> Setting:
-    """Columns of everything that a prediction of ``rows`` asks for."""
+    """Columns of everything that a prediction of ``rows`` asks for.
+
+    Where a source does not say what it recomputed: everything before FlashAttention, and since then the least that
+    fits in memory, with MEMORY_DOUBT for what this model of memory does not know (offload, fragmentation).
+    """
+    setting = _setting(rows, coefficients, gpus)
+    known = np.array([row.recompute_known for row in rows])
+    chosen, fits = setting.layout.recompute, known
+    room = setting.hardware.memory_bytes * MEMORY_DOUBT
+    for recompute in range(3):
+        flash = setting.software.flash_attention > 0
+        layout = replace(setting.layout, recompute=np.where(known, chosen, recompute))
+        enough = (memory_bytes(replace(setting, layout=layout)).total < room) & (flash | (recompute == 2))
+        chosen = np.where(fits, chosen, recompute)
+        fits = fits | enough
+    return replace(setting, layout=replace(setting.layout, recompute=chosen))
+
+
+def _setting(rows: list[Measurement], coefficients: Coefficients, gpus: dict[str, GpuSpec]) -> Setting:
     hardware = [
         HardwareColumns.of(
             gpus[row.gpu],
@@ -36,6 +60,8 @@ def _software(row: Measurement, coefficients: Coefficients) -> SoftwareGeneratio
     """The generation of a row, with what the row itself says was switched on."""
     generation = coefficients.software[coefficients.generation(row.framework, row.year)]
     switched: dict[str, object] = {"ep_overlap": True} if row.ep_overlap else {}
+    if row.async_tp:
+        switched["tp_overlap"] = True
     if row.whole_step_graph:
         switched["layer_overhead_s"] = 0.0
     return generation.model_copy(update=switched)

@@ -28,6 +28,8 @@ class SoftwareColumns(Columns):
     expert_passes: Column
     quantize_passes: Column
     layer_overhead_s: Column
+    micro_batch_overhead_s: Column
+    shard_overhead_s: Column
     step_overhead_s: Column
     activation_scale: Column
     runtime_bytes: Column

@@ -204,7 +204,8 @@ def _between_stages(setting: Setting) -> Column:
     layout = setting.layout
     overlapped = (setting.software.pp_overlap > 0) & (layout.vp > 1)
     times = np.where(overlapped, 0.0, layout.micro_batches * layout.vp) + (layout.pp - 1)
-    return 2 * hop_seconds(setting) * times * (layout.pp > 1)
+    hand_shakes = layout.micro_batches * layout.vp * setting.software.micro_batch_overhead_s
+    return (2 * hop_seconds(setting) * times + hand_shakes) * (layout.pp > 1)
 
 
 def _data_parallel(layer: LayerTotals, stage: Stages, held: StageParameters, setting: Setting) -> tuple[Column, Column]:
@@ -226,8 +227,10 @@ def _data_parallel(layer: LayerTotals, stage: Stages, held: StageParameters, set
     each = layout.micro_batches * (streaming_f + streaming_b)
     all_each = layout.micro_batches * (gather + both)
     shards = layout.sharding == 3
-    exposed = np.where(shards, each, once)
-    return exposed, np.where(shards, all_each, reduce + behind) - exposed
+    traffic = np.where(shards, each, once)
+    hidden = np.where(shards, all_each, reduce + behind) - traffic
+    one_by_one = software.shard_overhead_s * (layout.dp_shard - 1.0) * (layout.sharding > 0)
+    return traffic + one_by_one, hidden
 
 
 def parameter_traffic(held: StageParameters, setting: Setting) -> tuple[Column, Column]:
