@@ -209,6 +209,42 @@ def test_quantiles_of_a_simulation_become_bounds(tmp_path: Path) -> None:
     assert "not known" in make_report(path).markdown
 
 
+def simulation(**changes: Any) -> dict[str, Any]:
+    band = {"mean": 2.0, "p05": 1.0, "p50": 2.0, "p95": 3.0}
+    return {
+        "name": "grok-1 on colossus-100k",
+        "inputs": {"fleet": {"gpus": 100000, "growth": [{"gpus": 50000, "day": 2.0}]}},
+        "goodput": band,
+        "days": 30.0,
+        "tokens": {name: value * 1e12 for name, value in band.items()},
+        "energy_mwh": band,
+        "cost_usd": band,
+        **changes,
+    }
+
+
+def test_output_of_simulate_is_read_as_it_is_printed(tmp_path: Path) -> None:
+    path = tmp_path / "simulation.json"
+    path.write_text(json.dumps(simulation()))
+    subject = read_subject(path)
+    assert (subject.kind, subject.n_gpus, subject.tokens) == ("simulation", 150000, 2e12)
+    assert (subject.energy.low, subject.energy.value, subject.energy.high) == (3.6e9, 7.2e9, 10.8e9)
+    assert "does not state the layout" in make_report(path).markdown
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"name": "mine"}, "expected 'MODEL on CLUSTER'"), ({"energy_mwh": None}, "not as `kolossos simulate --json`")],
+)
+def test_unusable_simulation_is_one_clear_line(kolossos, tmp_path: Path, changes: dict, message: str) -> None:
+    path = tmp_path / "simulation.json"
+    path.write_text(json.dumps(simulation(**changes)))
+    code, out, err = kolossos(str(path))
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
 class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kolossos.errors import InputError
+from kolossos.simulate.report.from_simulation import as_plan
 from kolossos.simulate.report.subject import Figure, Subject
 from kolossos.specs.catalogue import load_cluster, load_model
 from kolossos.specs.cluster import ClusterSpec
@@ -13,13 +14,17 @@ from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
 
 KEYS = ("model", "cluster", "tokens", "model_flops", "energy_joules", "cost_usd", "days", "n_gpus", "layout")
-MAY_BE_UNKNOWN = ("energy_joules", "cost_usd")
+MAY_BE_UNKNOWN = ("energy_joules", "cost_usd", "model_flops")
+POINTS = ("p5", "p50", "p95")
 SECONDS_PER_DAY = 86400.0
 
 
 def read_plan(path: Path) -> Subject:
     """The plan or simulation in the JSON file ``path``; InputError naming the key that is missing or wrong."""
     values = _object(path)
+    remarks: list[str] = []
+    if "goodput" in values and "inputs" in values and "layout" not in values:
+        values, remarks = as_plan(values, path)
     for key in KEYS:
         if key not in values:
             raise InputError(
@@ -29,6 +34,8 @@ def read_plan(path: Path) -> Subject:
     model = _model(values["model"], path)
     layout = _layout(values["layout"], path)
     cluster_name, cluster = _cluster(values["cluster"])
+    if cluster is None:
+        remarks.append(f"The cluster '{cluster_name}' is not in the catalogue: its carbon is not known.")
     figures = {key: _quantiles(values[key], key, path) for key in KEYS if key not in ("model", "cluster", "layout")}
     simulated = values.get("kind") == "simulation" or "goodput" in values
     what = "simulated" if simulated else "planned"
@@ -45,7 +52,7 @@ def read_plan(path: Path) -> Subject:
         seq_len=layout.seq_len,
         recompute=layout.recompute,
         precision=layout.precision,
-        given_model_flops=figures["model_flops"][1],
+        given_model_flops=None if math.isnan(figures["model_flops"][1]) else figures["model_flops"][1],
         n_gpus=n_gpus,
         hardware=_hardware(cluster_name, cluster, n_gpus),
         seconds=_figure(figures["days"], SECONDS_PER_DAY, "s", what),
@@ -54,7 +61,7 @@ def read_plan(path: Path) -> Subject:
         carbon=_carbon(energy, cluster),
         data=[("tokens", f"{figures['tokens'][1]:,.0f}"), ("sources", "a plan names none: state them before training")],
         layout=layout.model_dump(),
-        remarks=[] if cluster else [f"The cluster '{cluster_name}' is not in the catalogue: its carbon is not known."],
+        remarks=remarks,
     )
 
 
@@ -96,10 +103,12 @@ def _quantiles(value: Any, key: str, path: Path) -> tuple[float, float, float]:
     """Low, middle, high of a number or of an object with p5, p50 and p95; nan where null is allowed."""
     if value is None and key in MAY_BE_UNKNOWN:
         return (math.nan, math.nan, math.nan)
-    points = [value.get(p) for p in ("p5", "p50", "p95")] if isinstance(value, dict) else [value] * 3
+    points = [value.get(p, value.get(p[:1] + "0" + p[1:])) for p in POINTS] if isinstance(value, dict) else [value] * 3
     numbers = [float(p) for p in points if isinstance(p, int | float) and not isinstance(p, bool)]
-    if len(numbers) < 3 or not all(math.isfinite(number) and number > 0 for number in numbers):
-        raise InputError(f"{path}: key '{key}' = {value!r}: expected a number above 0 (or p5, p50 and p95)")
+    may_be_zero = key in MAY_BE_UNKNOWN
+    if len(numbers) < 3 or not all(math.isfinite(n) and (n > 0 or (may_be_zero and n == 0)) for n in numbers):
+        bound = "of 0 or more" if may_be_zero else "above 0"
+        raise InputError(f"{path}: key '{key}' = {value!r}: expected a number {bound} (or p5, p50 and p95)")
     if numbers != sorted(numbers):
         raise InputError(f"{path}: key '{key}' = {value!r}: p5, p50 and p95 are not in this order")
     return (numbers[0], numbers[1], numbers[2])
