@@ -19,27 +19,28 @@ DAYS_PER_YEAR = 365.25
 
 
 class Assumption(Spec):
-    """A positive uncertain quantity; ``low``, ``median`` and ``high`` are its 5, 50 and 95 % points."""
+    """A positive uncertain quantity; ``low``, ``median`` and ``high`` are its 5, 50 and 95 % points, year by year.
+
+    One number serves all years; of a list, the last one goes on.
+    """
 
     what: str
-    low: PositiveFloat | list[PositiveFloat]
-    median: PositiveFloat | list[PositiveFloat]
-    high: PositiveFloat | list[PositiveFloat]
+    low: list[PositiveFloat] = Field(min_length=1)
+    median: list[PositiveFloat] = Field(min_length=1)
+    high: list[PositiveFloat] = Field(min_length=1)
     source: str
     grade: Literal["P", "A", "S", "D"]
 
     @field_validator("low", "median", "high", mode="before")
     @classmethod
     def _floats(cls, value: Any) -> Any:
-        return [_float(v) for v in value] if isinstance(value, list) else _float(value)
+        return [_float(v) for v in value] if isinstance(value, list) else [_float(value)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        points = [self.points(year) for year in range(self.n_years)]
-        lengths = {len(v) if isinstance(v, list) else 0 for v in (self.low, self.median, self.high)}
-        if len(lengths) > 1:
+        if not len(self.low) == len(self.median) == len(self.high):
             raise ValueError("low, median and high need the same number of years")
-        for low, median, high in points:
+        for low, median, high in map(self.points, range(self.n_years)):
             if not low <= median <= high:
                 raise ValueError(f"low = {low:g}, median = {median:g}, high = {high:g} are not in this order")
         return self
@@ -47,14 +48,12 @@ class Assumption(Spec):
     @property
     def n_years(self) -> int:
         """Number of years with values of their own (1 where one value serves all)."""
-        return min(len(v) if isinstance(v, list) else 1 for v in (self.low, self.median, self.high))
+        return len(self.median)
 
     def points(self, year: int = 0) -> tuple[float, float, float]:
         """The 5, 50 and 95 % points in ``year`` after the start (0 is the first); the last one goes on."""
-        low, median, high = (
-            v[min(year, len(v) - 1)] if isinstance(v, list) else v for v in (self.low, self.median, self.high)
-        )
-        return low, median, high
+        at = min(year, len(self.median) - 1)
+        return self.low[at], self.median[at], self.high[at]
 
 
 class Owner(Spec):
@@ -67,10 +66,10 @@ class Owner(Spec):
     source: str
     grade: Literal["P", "A", "S", "D"]
 
-    @field_validator("h100_equivalents", mode="before")
+    @field_validator("h100_equivalents", "first_year_spend", "stock_growth", mode="before")
     @classmethod
-    def _float(cls, value: Any) -> Any:
-        return _float(value)
+    def _floats(cls, value: Any) -> Any:
+        return [_float(v) for v in value] if isinstance(value, list) else _float(value)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -99,6 +98,11 @@ class RaceAssumptions(Spec):
     certainty: dict[str, float]
     assumptions: dict[str, Assumption]
     owners: dict[str, Owner] = Field(min_length=1)
+
+    @field_validator("certainty", mode="before")
+    @classmethod
+    def _floats(cls, value: Any) -> Any:
+        return {word: _float(share) for word, share in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -156,12 +160,9 @@ def years_after(start: date, day: date) -> float:
 
 
 def _merge(values: dict[str, Any], changes: dict[str, Any], where: str, path: str = "") -> None:
-    """Put ``changes`` into ``values``, key by key; new names only where the tables allow them (owners, certainty)."""
+    """Put ``changes`` into ``values``, key by key; new names only for owners, and for what is said of one."""
     for key, value in changes.items():
-        if key not in values and path not in ("owners.", "certainty."):
-            if path.startswith("owners."):
-                values[key] = value
-                continue
+        if key not in values and not path.startswith("owners."):
             raise InputError(f"{where}: unknown key '{path}{key}'{nearest(key, values)}")
         if isinstance(value, dict) and isinstance(values.get(key), dict):
             _merge(values[key], value, where, f"{path}{key}.")

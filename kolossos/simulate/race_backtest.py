@@ -65,7 +65,7 @@ def backtest(points: list[SitePoint], seed: int, replicates: int) -> list[Compar
         then = _as_known(now, points, start)
         for basis, assumptions in (("rates known then", then), ("rates assumed today", now)):
             rows += _sites(assumptions, basis, points, start, seed, replicates)
-    certain = now.assumptions["regime"].model_copy(update={"low": 1.0, "median": 1.0, "high": 1.0})
+    certain = now.assumptions["regime"].model_copy(update={"low": [1.0], "median": [1.0], "high": [1.0]})
     owners = {name: now.owners[name].h100_equivalents for name in ("Google", "Microsoft", "Meta", "xAI")}
     bases: tuple[tuple[str, dict[str, Assumption]], ...] = (
         ("rates known then", {"regime": certain}),
@@ -163,11 +163,13 @@ def _as_known(now: RaceAssumptions, points: list[SitePoint], start: date) -> Rac
         low, median, high = (float(v) for v in np.percentile(seen, [5, 50, 95]))
         changed[name] = Assumption(
             what=now.assumptions[name].what,
-            low=low,
-            median=median,
-            high=high,
+            low=[low],
+            median=[median],
+            high=[high],
             source=f"sites in the timelines on {start}",
             grade="D",
         )
-    changed["site_size"] = now.assumptions["site_size"].model_copy(update={"low": 1e4, "median": 1e4, "high": 1e4})
+    changed["site_size"] = now.assumptions["site_size"].model_copy(
+        update={"low": [1e4], "median": [1e4], "high": [1e4]}
+    )
     return now.model_copy(update={"assumptions": changed})

@@ -42,7 +42,14 @@ def summarise(race: Race, assumptions: RaceAssumptions, seed: int, backtested: l
         "world": _years(race, slice(None)),
         "drivers_of_world_stock": drivers(race),
         "assumptions": {
-            name: {"what": a.what, "p5": a.low, "p50": a.median, "p95": a.high, "source": a.source, "grade": a.grade}
+            name: {
+                "what": a.what,
+                "p5": _one(a.low),
+                "p50": _one(a.median),
+                "p95": _one(a.high),
+                "source": a.source,
+                "grade": a.grade,
+            }
             for name, a in assumptions.assumptions.items()
         },
         "starting_stock": {
@@ -94,6 +101,10 @@ def _years(race: Race, owners: slice) -> list[dict[str, Any]]:
 def _band(values_RO: Array) -> dict[str, float]:
     points = np.percentile(values_RO.sum(axis=1), PERCENTILES)
     return {f"p{p}": _short(float(v)) for p, v in zip(PERCENTILES, points, strict=True)}
+
+
+def _one(values: list[float]) -> float | list[float]:
+    return values[0] if len(values) == 1 else values
 
 
 def _short(value: float) -> float:
