@@ -9,13 +9,16 @@ import typer
 
 from kolossos import __version__
 from kolossos.cli import data
+from kolossos.cli.calibrate import calibrate
 from kolossos.cli.chat import chat
 from kolossos.cli.complete import complete
 from kolossos.cli.evaluate import evaluate
 from kolossos.cli.export import export
 from kolossos.cli.models import models
+from kolossos.cli.optimise import optimise
 from kolossos.cli.race import race
 from kolossos.cli.report import report
+from kolossos.cli.simulate import simulate
 from kolossos.cli.train import train
 from kolossos.errors import InputError
 
@@ -31,9 +34,12 @@ app.command(name="eval")(evaluate)
 app.command()(chat)
 app.command()(complete)
 app.command()(export)
+app.command()(calibrate)
 app.command()(models)
 app.command()(race)
 app.command()(report)
+app.command()(simulate)
+app.command()(optimise)
 
 
 @app.callback(invoke_without_command=True)
