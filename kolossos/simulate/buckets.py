@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kolossos.simulate.draw import SlowDraws
-from kolossos.simulate.phases import Phase, lots
+from kolossos.simulate.phases import Phase, lots, phase_at
 from kolossos.simulate.piecewise import Array, Axis, StepFunction, largest
 from kolossos.simulate.segments import Segments
 from kolossos.simulate.spec import DAY_S, OperationSpec
@@ -103,7 +103,7 @@ def _levels(spec: OperationSpec, fleet: list[Phase], axis: Axis, outages: Outage
     keys = np.unique(np.concatenate((outages.broken_nodes.keys, outages.replicas_down.keys, *bounds, axis.ends)))
     replicate = np.minimum((keys // axis.stride).astype(np.int64), axis.n_replicates - 1)
     time = keys - axis.starts[replicate]
-    phase = np.searchsorted([p.start_s for p in fleet], time, side="right") - 1
+    phase = phase_at(fleet, time)
     here = time < axis.horizon_s
     nodes, job, spares = (
         np.array([getattr(p, name) for p in fleet])[phase] * here for name in ("nodes", "job_nodes", "spare_nodes")

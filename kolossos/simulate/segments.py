@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kolossos.simulate.phases import Phase
+from kolossos.simulate.phases import Phase, phase_at
 from kolossos.simulate.piecewise import Array, Axis, StepFunction
 from kolossos.simulate.spec import OperationSpec
 from kolossos.simulate.stops import CRASH, END, NONE, Stops
+
+GRACE = 1e-6
+"""Against rounding where a stop falls on a checkpoint to the microsecond."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +74,15 @@ def segments_of(spec: OperationSpec, fleet: list[Phase], axis: Axis, stops: Stop
     runs = (up < end) & (stops.kind[:-1] != END)
     start, end, after = up[runs], end[runs], np.flatnonzero(runs) + 1
     replicate = (start // axis.stride).astype(np.int64)
-    phase = np.searchsorted([p.start_s for p in fleet], start - axis.starts[replicate], side="right") - 1
+    phase = phase_at(fleet, start - axis.starts[replicate])
     tau, length, background = (
         np.array([getattr(c, name) for c in cycles])[phase] for name in ("compute_s", "length_s", "background_s")
     )
-    whole = np.floor((end - start) / length)
-    compute = whole * tau + np.minimum(end - start - whole * length, tau)
-    usable = np.clip(np.floor((end - start - (0.0 if tiers else background)) / length), 0, whole)
+    whole = _floor((end - start) / length)
+    compute = whole * tau + np.clip(end - start - whole * length, 0.0, tau)
+    usable = np.clip(_floor((end - start - (0.0 if tiers else background)) / length), 0, whole)
     crash = stops.kind[after] == CRASH
-    kept_until = np.where(crash, start + usable * length, end)
+    kept_until = np.where(crash, np.minimum(start + usable * length, end), end)
     kept_compute = np.where(crash, usable * tau, compute)
     last_saved = None
     if tiers:
@@ -96,13 +99,17 @@ def segments_of(spec: OperationSpec, fleet: list[Phase], axis: Axis, stops: Stop
     return Segments(start, end, kept_until, compute, kept_compute, phase, replicate, undone_by_sdc, undone)
 
 
+def _floor(count: Array) -> Array:
+    return np.floor(count + GRACE)
+
+
 def _last_saved(
     axis: Axis, start: Array, end: Array, replicate: Array, every_s: float, background_s: Array, planned: Array
 ) -> Array:
     """Key of the newest store checkpoint that is complete at each segment's end (the run's start, if none is)."""
     origin = axis.starts[replicate]
-    newest = origin + np.floor((end - background_s - origin) / every_s) * every_s
-    newest = np.where(planned, end, np.where(newest >= start, newest, origin))
+    newest = origin + _floor((end - background_s - origin) / every_s) * every_s
+    newest = np.where(planned, end, np.where(newest >= start - GRACE, newest, origin))
     return np.maximum.accumulate(newest)
 
 
@@ -128,13 +135,13 @@ def _rollback(
         return since, found
     inside = (since >= start[place]) & (since < end[place])
     if last_saved is None or every_s is None:
-        cycles = np.floor((since - start[place]) / length[place])
+        cycles = _floor((since - start[place]) / length[place])
         clean = np.minimum(start[place] + cycles * length[place], kept_until[place])
         return np.where(inside, clean, since), found
     origin = axis.starts[(since // axis.stride).astype(np.int64)]
-    grid = origin + np.floor((since - origin) / every_s) * every_s
+    grid = origin + _floor((since - origin) / every_s) * every_s
     before = np.where(place > 0, last_saved[np.maximum(place - 1, 0)], origin)
     before = np.where(inside, np.maximum(before, origin), np.maximum(last_saved[place], origin))
     in_segment = np.minimum(grid, last_saved[place])
-    clean = np.where(inside & (in_segment >= start[place]), in_segment, before)
+    clean = np.where(inside & (in_segment >= start[place] - GRACE), in_segment, before)
     return np.minimum(clean, since), found

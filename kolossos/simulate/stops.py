@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kolossos.simulate.draw import Draws, causes_of, lognormal
-from kolossos.simulate.phases import Phase
+from kolossos.simulate.phases import Phase, phase_at
 from kolossos.simulate.piecewise import Array, Axis, StepFunction, union
 from kolossos.simulate.spec import DAY_S, OperationSpec
 
@@ -73,12 +73,11 @@ def stops_of(spec: OperationSpec, fleet: list[Phase], axis: Axis, draws: Draws) 
     parts = [crashes, *_planned(spec, fleet, axis)]
     if spec.recovery.policy == "shrink-and-heal" and spec.recovery.rejoin_stall_s:
         parts.append(_rejoins(spec, axis, down))
-    return _merged(parts), Outages(broken, down)
+    return _merged(parts, axis), Outages(broken, down)
 
 
 def _failures(spec: OperationSpec, fleet: list[Phase], axis: Axis, draws: Draws) -> _Failures:
     causes = causes_of(spec)
-    starts = np.array([phase.start_s for phase in fleet])
     last_node = np.array([phase.nodes for phase in fleet])
     column = {name: np.array([getattr(c, name) for c in causes])[draws.cause] for name in ("detect_s", "repair_s")}
     for name, given in (("detect_s", spec.recovery.detect_s), ("repair_s", spec.recovery.repair_s)):
@@ -89,7 +88,7 @@ def _failures(spec: OperationSpec, fleet: list[Phase], axis: Axis, draws: Draws)
     repair = lognormal(column["repair_s"], cv if spec.recovery.repair_s is None else 0.0, draws.repair_z)
     detect = detect + (draws.person < np.array([c.person_share for c in causes])[draws.cause]) * spec.recovery.person_s
 
-    phase = np.searchsorted(starts, draws.time_s, side="right") - 1
+    phase = phase_at(fleet, draws.time_s)
     joined = draws.node < last_node[phase]  # GPUs delivered but not yet in the job stand by, switched off
     scope = np.array([c.scope for c in causes])[draws.cause]
     share = np.array([p.job_nodes / p.nodes for p in fleet])[phase]
@@ -101,7 +100,7 @@ def _failures(spec: OperationSpec, fleet: list[Phase], axis: Axis, draws: Draws)
     lost = np.where(scope == "rack", spec.fleet.nodes_per_rack, np.isin(scope, ("gpu", "node")))
     at = axis.key(draws.replicate, found)
     order = np.flatnonzero(keep)[np.argsort(at[keep], kind="stable")]
-    phase = np.searchsorted(starts, found, side="right") - 1
+    phase = phase_at(fleet, found)
     values = (at, draws.replicate, draws.cause, draws.node, phase, stops_job, corrupt, detect, repair)
     return _Failures(*(v[order] for v in (*values, draws.restart_z, lost.astype(np.int64))))
 
@@ -193,11 +192,10 @@ def _planned(spec: OperationSpec, fleet: list[Phase], axis: Axis) -> list[Stops]
     saving = spec.checkpoint.blocking + spec.checkpoint.background
     load = spec.checkpoint.bytes / spec.checkpoint.store_bytes_per_s
     load = load if spec.recovery.load_s is None else spec.recovery.load_s
-    starts = np.array([phase.start_s for phase in fleet])
 
     def stop(time: float, kind: int, saved: float, window: float, restart: float) -> Stops:
         at = axis.key(np.arange(axis.n_replicates), np.full(axis.n_replicates, time))
-        phase = np.full(len(at), max(int(np.searchsorted(starts, time, side="right")) - 1, 0))
+        phase = np.full(len(at), int(phase_at(fleet, np.array(time))))
         waited = at + saved + window
         none = np.full(len(at), NONE)
         fine = np.ones(len(at), bool)
@@ -209,7 +207,7 @@ def _planned(spec: OperationSpec, fleet: list[Phase], axis: Axis) -> list[Stops]
         parts.append(stop(phase.start_s, GROWTH, saving, 0.0, phase.cold_start_s + load if again is None else again))
     if spec.maintenance.every_days is not None:
         for time in np.arange(spec.maintenance.every_days, spec.days, spec.maintenance.every_days) * DAY_S:
-            cold = fleet[max(int(np.searchsorted(starts, time, side="right")) - 1, 0)].cold_start_s
+            cold = fleet[int(phase_at(fleet, np.array(time)))].cold_start_s
             window = max(spec.maintenance.duration_s - saving, 0.0)
             parts.append(stop(float(time), MAINTENANCE, saving, window, cold + load))
     return [*parts, stop(axis.horizon_s, END, 0.0, 0.0, 0.0)]
@@ -224,8 +222,12 @@ def _rejoins(spec: OperationSpec, axis: Axis, down: StepFunction) -> Stops:
     return Stops(at, np.full(len(at), REJOIN), at, at, ready, fine, none, none, phase)
 
 
-def _merged(parts: list[Stops]) -> Stops:
+def _merged(parts: list[Stops], axis: Axis) -> Stops:
+    """All stops in order; what would happen after a replicate's end is cut off there."""
     names = list(Stops.__dataclass_fields__)
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    end = axis.ends[(columns["at"] // axis.stride).astype(np.int64)]
+    for name in ("noticed", "waited", "ready"):
+        columns[name] = np.minimum(columns[name], end)
     order = np.lexsort((columns["kind"], columns["at"]))
     return Stops(**{name: values[order] for name, values in columns.items()})

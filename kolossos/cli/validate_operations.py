@@ -1,0 +1,25 @@
+"""``kolossos validate --operations``: simulated against published runs, or a run of the user's own."""
+
+from json import dumps
+from pathlib import Path
+
+import typer
+
+from kolossos.simulate.published import validate_file, validate_operations
+
+
+def run_validate_operations(file: Path | None, overrides: list[str], replicates: int, seed: int, json: bool) -> None:
+    """Compare with the published runs that come with Kolossos, or with ``published`` figures in ``file``."""
+    if file is not None:
+        figures = validate_file(file, overrides)
+    else:
+        figures = validate_operations(replicates, seed)
+    if json:
+        typer.echo(dumps(figures, indent=1))
+        return
+    from kolossos.simulate.table import print_comparison, print_file_comparison
+
+    if file is not None:
+        print_file_comparison(figures)
+    else:
+        print_comparison(figures)
