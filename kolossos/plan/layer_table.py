@@ -55,8 +55,8 @@ def layer_table(job: Job, space: Axes) -> LayerTable:
 
     return LayerTable(
         totals=_each(layer_totals(layer), full),
-        computing=full(_computing(layer.forward + layer.backward)),
-        head_computing=full(_computing(layer.head_forward + layer.head_backward)),
+        computing=full(computing_seconds(layer.forward + layer.backward)),
+        head_computing=full(computing_seconds(layer.head_forward + layer.head_backward)),
         activations=_each(activation_bytes(setting), lambda column: full(column)[:, :1]),
     )
 
@@ -74,7 +74,8 @@ def _keys(job: Job, space: Axes) -> LayoutColumns:
     return LayoutColumns(**{**NEUTRAL.__dict__, **chosen})
 
 
-def _computing(seconds: Seconds) -> Column:
+def computing_seconds(seconds: Seconds) -> Column:
+    """Seconds in which the GPU computes: neither gaps between kernels nor communication that shows."""
     return seconds.matmul + seconds.attention + seconds.elementwise + seconds.quantize
 
 

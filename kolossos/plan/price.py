@@ -9,8 +9,6 @@ machine; other cards are taken to behave alike.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from kolossos.plan.columns import Column
 from kolossos.plan.step import StepColumns
 from kolossos.specs.cluster import PowerSpec
@@ -107,10 +105,3 @@ def energy_per_second(gpu: GpuSpec, power: PowerSpec) -> tuple[float, float]:
     """Joules of one GPU's site share for a second of any step, and on top for a second of computing."""
     waiting = float(site_watts_per_gpu(gpu, power, 0.0))
     return waiting, float(site_watts_per_gpu(gpu, power, 1.0)) - waiting
-
-
-def shares(step: StepColumns) -> dict[str, float]:
-    """Parts of one step (scalar columns) in seconds, largest first; they add up to the step."""
-    names = [n for n in step.__dataclass_fields__ if n != "step" and not n.endswith("_hidden")]
-    parts = {name: float(np.asarray(getattr(step, name))) for name in names}
-    return dict(sorted(parts.items(), key=lambda item: -item[1]))

@@ -2,14 +2,29 @@
 
 from dataclasses import dataclass
 
+from kolossos.errors import InputError
+from kolossos.plan.job import Job
+from kolossos.plan.mixed import MixedPlan, plan_mixed
+from kolossos.plan.nothing_fits import nothing_fits
+from kolossos.plan.priced import PricedLayout, price_layouts
+from kolossos.plan.rules import check
+from kolossos.plan.search import search
+from kolossos.plan.uncertainty import step_bounds
+from kolossos.specs.cluster import ClusterSpec
+from kolossos.specs.counts import count_parameters, training_flops_per_token
 from kolossos.specs.layout import Layout
+from kolossos.specs.model import ModelSpec
+
+CHECKPOINT_BYTES_PER_PARAMETER = 14.0
+"""bf16 weights, fp32 master weights and two fp32 moments."""
 
 
 @dataclass(frozen=True)
 class StepPromise:
     """One step of one model in one layout on one kind of GPU (or one mix).
 
-    Seconds, bytes, FLOPs, watts. ``low`` and ``high`` bound the step time with 90 % confidence.
+    Seconds, bytes, FLOPs, watts. ``low`` and ``high`` bound the step time with 90 % confidence. In a mix ``layout`` is
+    that of the kind with most GPUs, and covers these alone.
     """
 
     n_gpus: int
@@ -24,3 +39,70 @@ class StepPromise:
     """Weights and optimizer state, once."""
     busy_share: float
     """Share of the step in which a GPU computes; the rest it waits (exposed communication, bubble)."""
+
+
+def promise_step(
+    model: ModelSpec, cluster: ClusterSpec, layout: Layout | None = None, n_gpus: int | None = None
+) -> StepPromise:
+    """The step of ``layout``, or of the fastest layout on ``cluster``, or on ``n_gpus`` of its first kind.
+
+    Several kinds: as they do best in one step together. InputError if nothing fits, or ``layout`` breaks a rule.
+    """
+    if len(cluster.pools) > 1 and layout is None and n_gpus is None:
+        jobs = [Job.of(model, cluster, pool) for pool in cluster.pools]
+        mixed = plan_mixed(jobs)
+        if mixed.best is None:
+            raise InputError(nothing_fits(jobs[0], mixed.alone[0].leanest))
+        return _of_mix(model, jobs, mixed.best)
+    job = Job.of(model, cluster, n_gpus=n_gpus)
+    if layout is None:
+        found = search(job)
+        if found.best is None:
+            raise InputError(nothing_fits(job, found.leanest))
+        layout = found.best.layout
+    else:
+        job = job.with_layout(layout)
+        check(layout, job.bounds)
+    return _of_one(job, price_layouts(job, [layout])[0])
+
+
+def _of_one(job: Job, priced: PricedLayout) -> StepPromise:
+    low, high = step_bounds(job, priced.step_time_s)
+    return StepPromise(
+        n_gpus=priced.layout.world_size,
+        layout=priced.layout,
+        step_time_s=priced.step_time_s,
+        step_time_low_s=low,
+        step_time_high_s=high,
+        tokens_per_step=float(priced.tokens_per_step),
+        model_flops_per_step=training_flops_per_token(job.model, job.seq_len) * priced.tokens_per_step,
+        mfu=priced.mfu,
+        checkpoint_bytes=count_parameters(job.model).total * CHECKPOINT_BYTES_PER_PARAMETER,
+        busy_share=priced.busy_share,
+    )
+
+
+def _of_mix(model: ModelSpec, jobs: list[Job], plan: MixedPlan) -> StepPromise:
+    low, high = step_bounds(jobs[0], plan.step_time_s)
+    largest = max(plan.contributions, key=lambda part: part.n_gpus)
+    busy = sum(p.n_gpus * p.busy_share * p.step_time_s / plan.step_time_s for p in plan.contributions) / plan.n_gpus
+    return StepPromise(
+        n_gpus=plan.n_gpus,
+        layout=largest.layout,
+        step_time_s=plan.step_time_s,
+        step_time_low_s=low,
+        step_time_high_s=high,
+        tokens_per_step=plan.tokens_per_step,
+        model_flops_per_step=training_flops_per_token(model, jobs[0].seq_len) * plan.tokens_per_step,
+        mfu=mixed_mfu(jobs, plan),
+        checkpoint_bytes=count_parameters(model).total * CHECKPOINT_BYTES_PER_PARAMETER,
+        busy_share=busy,
+    )
+
+
+def mixed_mfu(jobs: list[Job], plan: MixedPlan) -> float:
+    """Model FLOPs over the peak of all cards that work, each in the precision it multiplies in."""
+    cards = {job.gpu.name: job.gpu for job in jobs}
+    peak = sum(part.n_gpus * cards[part.gpu].peak(part.layout.precision) for part in plan.contributions)
+    flops = training_flops_per_token(jobs[0].model, jobs[0].seq_len)
+    return flops * plan.tokens_per_step / plan.step_time_s / peak

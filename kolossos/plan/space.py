@@ -18,9 +18,10 @@ from kolossos.plan.job import Job
 from kolossos.plan.rules import RULES, divides
 
 MICRO_BATCHES = (1.0, 2.0, 4.0, 8.0)
-SHARDS = (0.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+SHARDS = (0.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 """Ranks that a sharded tensor is spread over; 0 stands for all of dp."""
-LONGEST_CP = 64
+SHORTEST_PIECE = 512
+"""Tokens that a rank of a cp group keeps at least."""
 SMALLEST_PART = 8
 """At least one in so many of the GPUs works."""
 CHUNK = 8192
@@ -101,7 +102,7 @@ def _allowed(job: Job, layouts: LayoutColumns, names: str) -> NDArray[np.bool_]:
 
 def _groups(job: Job) -> tuple[Group, ...]:
     tp = np.arange(1.0, min(job.nvlink_domain, job.n_gpus) + 1)
-    cp = np.array([float(c) for c in _powers(2, min(LONGEST_CP, job.n_gpus))])
+    cp = np.array([float(c) for c in _powers(2, max(min(job.seq_len // SHORTEST_PIECE, job.n_gpus), 1))])
     ep = np.arange(1.0, (job.model.moe.n_experts if job.model.moe else 1) + 1)
     grid = [axis.ravel() for axis in np.meshgrid(tp, cp, ep, tp, indexing="ij")]
     layouts = replace(NEUTRAL, tp=grid[0], cp=grid[1], ep=grid[2], etp=grid[3], seq_len=np.float64(job.seq_len))

@@ -1,0 +1,93 @@
+"""A few layouts priced part by part, where a search only keeps totals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kolossos.plan.blocks import Setting
+from kolossos.plan.columns import LayoutColumns
+from kolossos.plan.job import Job
+from kolossos.plan.layer_kernels import layer_kernels
+from kolossos.plan.memory import MemoryColumns, memory_bytes
+from kolossos.plan.price import busy_seconds, energy_per_second, model_flops_utilization
+from kolossos.plan.search import Choice
+from kolossos.plan.step import StepColumns, step_seconds
+from kolossos.specs.layout import Layout
+
+
+@dataclass(frozen=True)
+class PricedLayout:
+    """One layout: parts of its step in seconds, parts of its memory in bytes, scalars."""
+
+    layout: Layout
+    step: StepColumns
+    memory: MemoryColumns
+    choice: Choice
+    busy_share: float
+    mfu: float
+
+    @property
+    def step_time_s(self) -> float:
+        """Seconds of a step."""
+        return float(self.step.step)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of a global batch."""
+        return self.layout.global_batch_size * self.layout.seq_len
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """Seconds by part, largest first; they add up to the step."""
+        return largest_first(self.step, lambda name: name != "step" and not name.endswith("_hidden"))
+
+    @property
+    def hidden(self) -> dict[str, float]:
+        """Seconds of communication behind computation, by axis."""
+        return largest_first(self.step, lambda name: name.endswith("_hidden"))
+
+    @property
+    def memory_parts(self) -> dict[str, float]:
+        """Bytes by part, largest first."""
+        return largest_first(self.memory, lambda name: True)
+
+
+def largest_first(columns: StepColumns | MemoryColumns, wanted) -> dict[str, float]:
+    """The wanted fields of scalar columns as numbers."""
+    values = {name: float(getattr(columns, name)) for name in columns.__dataclass_fields__ if wanted(name)}
+    return dict(sorted(values.items(), key=lambda item: -item[1]))
+
+
+def setting_of_layouts(job: Job, layouts: list[Layout]) -> Setting:
+    """One row for each of ``layouts``."""
+    return job.setting(LayoutColumns.stack([LayoutColumns.of(layout) for layout in layouts]))
+
+
+def price_layouts(job: Job, layouts: list[Layout]) -> list[PricedLayout]:
+    """Price each of ``layouts`` on the job's cards."""
+    setting = setting_of_layouts(job, layouts)
+    kernels = layer_kernels(setting.model, setting.hardware, setting.layout)
+    steps, memories = step_seconds(kernels, setting), memory_bytes(setting)
+    return [_one(job, layout, _row(steps, i), _row(memories, i)) for i, layout in enumerate(layouts)]
+
+
+def _row(columns, index: int):
+    values = {n: getattr(columns, n) for n in columns.__dataclass_fields__}
+    return type(columns)(**{n: np.float64(c if np.ndim(c) == 0 else c[index]) for n, c in values.items()})
+
+
+def _one(job: Job, layout: Layout, step: StepColumns, memory: MemoryColumns) -> PricedLayout:
+    seconds, busy = float(step.step), float(busy_seconds(step))
+    tokens, gpus = layout.global_batch_size * layout.seq_len, layout.world_size
+    waiting, computing = energy_per_second(job.gpu, job.power)
+    choice = Choice(
+        layout=layout,
+        step_time_s=seconds,
+        memory_bytes=float(memory.total),
+        seconds_per_token=seconds / tokens,
+        joules_per_token=gpus * (waiting * seconds + computing * busy) / tokens,
+        usd_per_token=seconds * gpus * job.usd_per_gpu_hour / 3600.0 / tokens,
+    )
+    rate = tokens / seconds / gpus
+    mfu = float(model_flops_utilization(job.model, job.gpu, layout.precision, rate, layout.seq_len))
+    return PricedLayout(layout, step, memory, choice, busy / seconds, mfu)
