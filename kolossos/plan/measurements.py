@@ -49,6 +49,7 @@ class Measurement:
     ep_overlap: bool
     whole_step_graph: bool
     async_tp: bool
+    fp32_gradients: bool
     step_time_s: float | None
     memory_gib: float | None
     out_of_memory: bool
@@ -121,6 +122,7 @@ def _measurement(row: dict[str, str], models: dict[str, ModelSpec], gpus: dict[s
         ep_overlap="A2A overlap" in row.get("notes", ""),
         whole_step_graph="full_iteration" in row.get("notes", ""),
         async_tp=bool(re.search(r"async ?tp", row.get("notes", ""), re.IGNORECASE)),
+        fp32_gradients="fp32 gradient accumulation" in row.get("notes", ""),
         step_time_s=step,
         memory_gib=memory,
         out_of_memory=out_of_memory,

@@ -14,6 +14,9 @@ from kolossos.plan.parameters import StageParameters
 from kolossos.plan.step import held_parameters, stages
 from kolossos.plan.work import BF16_BYTES, expert_tokens, has_experts, tokens
 
+LOGITS_BYTES = 10.0
+"""Logits in bf16, their fp32 copy for the loss, and the gradient of that."""
+
 OPTIMIZER_STATE_BYTES = 12.0
 """AdamW: fp32 master weights and two moments."""
 
@@ -27,6 +30,7 @@ class MemoryColumns(Columns):
     optimizer: Column
     activations: Column
     logits: Column
+    """What the last stage needs more than the first: all of its logits if there is but one stage."""
     buffers: Column
     runtime: Column
 
@@ -54,12 +58,12 @@ def memory_bytes(setting: Setting) -> MemoryColumns:
 
 
 def activation_bytes(setting: Setting) -> ActivationBytes:
-    """Activations with recompute as the layout asks for, and logits in 16 and 32 bits."""
+    """Activations with recompute as the layout asks for, and the logits."""
     layer, layout = layer_activations(setting), setting.layout
     return ActivationBytes(
         kept=_kept(layer, setting),
         working=np.where(layout.recompute == 2, layer.everything, 0.0),
-        logits=tokens(layout) * setting.model.vocab / layout.tp * (BF16_BYTES + 4.0),
+        logits=tokens(layout) * setting.model.vocab / layout.tp * LOGITS_BYTES,
     )
 
 
@@ -69,15 +73,20 @@ def memory_with(activations: ActivationBytes, setting: Setting) -> MemoryColumns
     stage = stages(setting)
     whole, shard = _spread(held_parameters(stage, setting), setting)
     gathered = np.where(sharding == 3, 2.0 * whole / np.maximum(stage.layers, 1.0) * (BF16_BYTES + 2.0), 0.0)
+    interleaved = layout.vp > 1
     in_flight = np.minimum(layout.pp, layout.micro_batches) * np.where(
-        layout.vp > 1, 1.0 + (layout.pp - 1.0) / (layout.pp * layout.vp), 1.0
+        interleaved, 1.0 + (layout.pp - 1.0) / (layout.pp * layout.vp), 1.0
     )
+    in_flight_last = np.where(interleaved, ((layout.vp - 1.0) * layout.pp + 1.0) / layout.vp, 1.0)
+    per_layer = activations.kept * setting.software.activation_scale
+    first = per_layer * (stage.layers * in_flight)
+    last = per_layer * (stage.layers_last * np.minimum(in_flight, in_flight_last)) + activations.logits
     return MemoryColumns(
         weights=np.where(sharding == 3, shard, whole) * BF16_BYTES,
         gradients=np.where(sharding >= 2, shard, whole) * setting.software.gradient_bytes,
         optimizer=np.where(sharding >= 1, shard, whole) * OPTIMIZER_STATE_BYTES,
-        activations=activations.kept * (stage.layers * in_flight * setting.software.activation_scale),
-        logits=activations.logits * (layout.pp == 1),
+        activations=first,
+        logits=np.maximum(last - first, 0.0),
         buffers=gathered + activations.working,
         runtime=setting.software.runtime_bytes + np.zeros_like(whole),
     )

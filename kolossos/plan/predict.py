@@ -12,7 +12,6 @@ from kolossos.plan.memory import memory_bytes
 from kolossos.plan.software import SoftwareColumns
 from kolossos.specs.gpu import GpuSpec
 
-
 MEMORY_DOUBT = 1.4
 
 
@@ -62,6 +61,8 @@ def _software(row: Measurement, coefficients: Coefficients) -> SoftwareGeneratio
     switched: dict[str, object] = {"ep_overlap": True} if row.ep_overlap else {}
     if row.async_tp:
         switched["tp_overlap"] = True
+    if row.fp32_gradients:
+        switched["gradient_bytes"] = 6
     if row.whole_step_graph:
         switched["layer_overhead_s"] = 0.0
     return generation.model_copy(update=switched)

@@ -250,7 +250,7 @@ def parameter_traffic(held: StageParameters, setting: Setting) -> tuple[Column, 
         shards, present = Group(size, stride), (size > 1) * (count > 0)
         replicas = Group(layout.dp_replicate, layout.tp * inner)
         gather = gather + gather_seconds(count * BF16_BYTES, shards, hardware) * present
-        whole = count * setting.software.gradient_bytes
+        whole = count * np.minimum(setting.software.gradient_bytes, 4.0)
         among = 2 * gather_seconds(whole / size, replicas, hardware) * (layout.dp_replicate > 1) * (count > 0)
         reduce = reduce + gather_seconds(whole, shards, hardware) * present + among
     return gather, reduce
