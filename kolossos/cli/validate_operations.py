@@ -10,10 +10,7 @@ from kolossos.simulate.published import validate_file, validate_operations
 
 def run_validate_operations(file: Path | None, overrides: list[str], replicates: int, seed: int, json: bool) -> None:
     """Compare with the published runs that come with Kolossos, or with ``published`` figures in ``file``."""
-    if file is not None:
-        figures = validate_file(file, overrides)
-    else:
-        figures = validate_operations(replicates, seed)
+    figures = validate_file(file, overrides) if file is not None else validate_operations(replicates, seed)
     if json:
         typer.echo(dumps(figures, indent=1))
         return
