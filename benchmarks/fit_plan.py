@@ -24,6 +24,7 @@ from kolossos.files import write_whole
 from kolossos.plan.coefficients import COEFFICIENTS, Coefficients, load_coefficients
 from kolossos.plan.layer_kernels import LayerKernels, layer_kernels
 from kolossos.plan.measurements import measured, read_measurements
+from kolossos.plan.memory import memory_bytes
 from kolossos.plan.predict import setting_of
 from kolossos.plan.step import step_seconds
 from kolossos.specs.catalogue import load_gpu, names
@@ -186,7 +187,7 @@ def main() -> None:
         "all rows, in the fit": summary(seen),
         "left out by source": summary(unseen),
         "left out by repository": summary(elsewhere),
-        "by generation, left out by source": {g: summary(unseen[generations == g]) for g in sorted(set(generations))},
+        "by generation, left out by source": {str(g): summary(unseen[generations == g]) for g in sorted(set(generations))},
     }
     if arguments.write:
         new = fitted(coefficients, p, theta, "benchmarks/fit_plan.py")
@@ -194,13 +195,24 @@ def main() -> None:
         errors = {
             "made": f"{date.today()}, benchmarks/fit_plan.py: log(predicted / measured) on left-out sources",
             "all": _quantiles(unseen),
-            "generations": {g: _quantiles(unseen[generations == g]) for g in sorted(set(generations))},
+            "elsewhere": _quantiles(elsewhere),
+            "memory": _quantiles(memory_errors(arguments.measurements, arguments.models)),
+            "generations": {str(g): _quantiles(unseen[generations == g]) for g in sorted(set(generations))},
         }
         write_whole(COEFFICIENTS.with_name("errors.toml"), toml(errors).encode())
     if arguments.json:
         print(json.dumps(report, indent=1))
     else:
         Console().print(report)
+
+
+def memory_errors(measurements: Path, models: Path) -> np.ndarray:
+    """log(predicted / measured) of the peak memory, where it is known. Not left out: too few sources print it."""
+    gpus = {name: load_gpu(name) for name in names("gpus")}
+    rows, _ = read_measurements(measurements, model_specs(models), gpus)
+    rows = [row for row in rows if row.memory_gib]
+    predicted = memory_bytes(setting_of(rows, load_coefficients(), gpus)).total / 2**30
+    return np.log(predicted / np.array([row.memory_gib for row in rows]))
 
 
 def _quantiles(errors: np.ndarray) -> dict[str, float]:

@@ -20,6 +20,7 @@ from kolossos.cli.race import race
 from kolossos.cli.report import report
 from kolossos.cli.simulate import simulate
 from kolossos.cli.train import train
+from kolossos.cli.validate import validate
 from kolossos.errors import InputError
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.command()(race)
 app.command()(report)
 app.command()(simulate)
 app.command()(optimise)
+app.command()(validate)
 
 
 @app.callback(invoke_without_command=True)

@@ -82,6 +82,15 @@ class Coefficients(Spec):
 
     def generation(self, framework: str, year: int) -> str:
         """Name of the generation that a framework's name and year belong to (longest match); Megatron's if none."""
+        if name := self.named_generation(framework, year):
+            return name
+        lowered = framework.lower()
+        if "fsdp" in lowered or "torchtitan" in lowered:
+            return "fsdp2" if year > 2023 else "fsdp-2023"
+        return next(name for last, name in MEGATRON_BY_YEAR if year <= last)
+
+    def named_generation(self, framework: str, year: int) -> str | None:
+        """The generation that was fitted to this framework, if there is one."""
         lowered = framework.lower()
         found = [
             (len(beginning), name)
@@ -89,11 +98,7 @@ class Coefficients(Spec):
             for beginning in software.match
             if lowered.startswith(beginning) and software.first_year <= year <= software.last_year
         ]
-        if found:
-            return max(found)[1]
-        if "fsdp" in lowered or "torchtitan" in lowered:
-            return "fsdp2" if year > 2023 else "fsdp-2023"
-        return next(name for last, name in MEGATRON_BY_YEAR if year <= last)
+        return max(found)[1] if found else None
 
     def software_named(self, name: str) -> SoftwareGeneration:
         """The generation ``name``; InputError with the nearest names."""

@@ -87,7 +87,7 @@ class _Skip(Exception):
 
 def _measurement(row: dict[str, str], models: dict[str, ModelSpec], gpus: dict[str, GpuSpec]) -> Measurement:
     step = _step_time(row)
-    memory = _number(row, "memory_gib")
+    memory = _number(row, "memory_gib")  # means nothing where the micro-batch was not printed
     out_of_memory = bool(re.search(r"\bOOM\b|out of memory", row.get("notes", "")))
     for name in NEEDED:
         if _number(row, name) is None:
@@ -124,7 +124,7 @@ def _measurement(row: dict[str, str], models: dict[str, ModelSpec], gpus: dict[s
         async_tp=bool(re.search(r"async ?tp", row.get("notes", ""), re.IGNORECASE)),
         fp32_gradients="fp32 gradient accumulation" in row.get("notes", ""),
         step_time_s=step,
-        memory_gib=memory,
+        memory_gib=memory if _number(row, "mbs") else None,
         out_of_memory=out_of_memory,
     )
 
