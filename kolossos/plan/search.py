@@ -16,7 +16,7 @@ from kolossos.plan.layer_table import LayerTable, layer_table
 from kolossos.plan.memory import memory_with
 from kolossos.plan.pareto import Front
 from kolossos.plan.price import energy_per_second
-from kolossos.plan.space import Chunk, axes, chunks
+from kolossos.plan.space import Axes, Chunk, axes, chunks
 from kolossos.plan.step import stages, step_totals
 from kolossos.specs.layout import Layout
 
@@ -93,10 +93,10 @@ def choice(row: Row) -> Choice:
     return Choice(layout.layout(0), *row[len(_LAYOUT) :])
 
 
-def search(job: Job, objective: str = "time") -> Found:
-    """Price the whole space of ``job``; the best is the cheapest per token in ``objective``."""
+def search(job: Job, objective: str = "time", space: Axes | None = None) -> Found:
+    """Price the whole space of ``job``, or a part of it; the best is the cheapest per token in ``objective``."""
     start = time.perf_counter()
-    space = axes(job)
+    space = axes(job) if space is None else space
     keep = _Keep(job, objective)
     if space.groups and space.precision.size:
         table = layer_table(job, space)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from kolossos.plan.columns import PRECISIONS, RECOMPUTE, SCHEDULES, SHARDINGS, Column, LayoutColumns
 from kolossos.plan.job import Job
 from kolossos.plan.rules import RULES, divides
+from kolossos.specs.layout import Layout
 
 MICRO_BATCHES = (1.0, 2.0, 4.0, 8.0)
 SHARDS = (0.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 """Ranks that a sharded tensor is spread over; 0 stands for all of dp."""
 SHORTEST_PIECE = 512
 """Tokens that a rank of a cp group keeps at least."""
-SMALLEST_PART = 8
+SMALLEST_PART = 8.0
 """At least one in so many of the GPUs works."""
 CHUNK = 8192
 NEUTRAL = LayoutColumns(**{name: np.float64(1) for name in LayoutColumns.__dataclass_fields__})  # pyright: ignore
@@ -51,6 +52,7 @@ class Axes:
     """Rows of schedule, sharding and shard."""
     recompute: Column
     precision: Column
+    least_gpus: float
 
     @property
     def inner(self) -> int:
@@ -76,7 +78,17 @@ def axes(job: Job) -> Axes:
         variants=_variants(),
         recompute=np.arange(len(RECOMPUTE), dtype=np.float64).reshape(-1, 1, 1),
         precision=np.array([float(PRECISIONS.index(p)) for p in job.precisions]).reshape(1, -1, 1),
+        least_gpus=job.n_gpus / SMALLEST_PART,
     )
+
+
+def near(job: Job, layout: Layout) -> Axes:
+    """The part of the space whose tp, cp, ep and etp are those of ``layout``, half or twice as large, in its precision
+    and on no fewer GPUs."""
+    space = replace(axes(replace(job, precisions=(layout.precision,))), least_gpus=float(layout.world_size))
+    own = {name: getattr(layout, name) for name in ("tp", "cp", "ep", "etp")}
+    close = [g for g in space.groups if all(0.5 <= getattr(g, name) / value <= 2 for name, value in own.items())]
+    return replace(space, groups=tuple(replace(g, index=i) for i, g in enumerate(close)))
 
 
 def smooth_numbers(limit: int) -> Column:
@@ -176,7 +188,7 @@ def _meshes(job: Job, space: Axes, group: Group) -> tuple[Column, Column, Column
     """pp, vp and dp of the meshes of a group that use enough of the GPUs, and not more than there are."""
     (pp, vp), dp = space.pipelines, space.dp
     world = group.tp * group.cp * pp[:, None] * dp
-    fits = (world <= job.n_gpus) & (world * SMALLEST_PART >= job.n_gpus)
+    fits = (world <= job.n_gpus) & (world >= space.least_gpus)
     fits &= divides(group.ep * group.etp, group.tp * group.cp * dp)
     pipeline, degree = np.nonzero(fits)
     return pp[pipeline], vp[pipeline], dp[degree]
