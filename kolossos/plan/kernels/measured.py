@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kolossos.specs.gpu import AttentionFit, GpuSpec, ProductFit
+from kolossos.specs.gpu import GpuSpec
 
 Floats = NDArray[np.float64]
 BACKWARD_FLOPS = 2.5
@@ -34,17 +34,24 @@ def attention_terms(
 
 
 def measured_product_seconds(
-    gpu: GpuSpec, fit: ProductFit, m: ArrayLike, n: ArrayLike, k: ArrayLike, batch: ArrayLike = 1
+    gpu: GpuSpec, precision: str, m: ArrayLike, n: ArrayLike, k: ArrayLike, batch: ArrayLike = 1
 ) -> Floats:
-    """Seconds of ``batch`` products (m, k) @ (k, n). A CPU starts each of them; a card all in one launch."""
+    """Seconds of ``batch`` products (m, k) @ (k, n); never faster than the best rate measured.
+
+    A CPU starts each product of the batch, a card all in one launch. ``gpu`` must hold a fit for ``precision``.
+    """
+    assert gpu.measured is not None
+    fit = gpu.measured.products[precision]
     batch = np.asarray(batch, dtype=np.float64)
     launches = batch if gpu.family == "cpu" else np.ones(())
+    terms = product_terms(m, n, k)
     work = np.array([1.0 / fit.rate_flops_per_s, fit.left_s, fit.right_s, fit.out_s])
-    return launches * fit.launch_s + batch * (product_terms(m, n, k)[..., 1:] @ work)
+    return launches * fit.launch_s + batch * np.maximum(terms[..., 1:] @ work, terms[..., 1] / gpu.peak(precision))
 
 
 def measured_attention_seconds(
-    fit: AttentionFit,
+    gpu: GpuSpec,
+    precision: str,
     batch: ArrayLike,
     q_len: ArrayLike,
     kv_len: ArrayLike,
@@ -53,7 +60,9 @@ def measured_attention_seconds(
     head_dim: ArrayLike,
     backward: bool = False,
 ) -> Floats:
-    """Seconds of causal attention, one pass."""
+    """Seconds of causal attention, one pass. ``gpu`` must hold a fit for ``precision``."""
+    assert gpu.measured is not None
+    fit = gpu.measured.attention[precision]
     terms = attention_terms(batch, q_len, kv_len, n_heads, n_kv_heads, head_dim)
     forward = np.array([fit.launch_s, 1.0 / fit.rate_flops_per_s, fit.element_s])
     back = np.array([fit.backward_launch_s, BACKWARD_FLOPS / fit.backward_rate_flops_per_s, fit.backward_element_s])
