@@ -7,26 +7,29 @@ from rich.console import Console
 from rich.table import Table
 
 COLUMNS = (
-    ("rows", "rows", "{:,}"),
-    ("mean_absolute_error", "mean", "{:.1%}"),
-    ("median_absolute_error", "median", "{:.1%}"),
-    ("p90_absolute_error", "p90", "{:.1%}"),
-    ("bias", "bias", "{:+.1%}"),
-    ("coverage_90", "in 90 %", "{:.0%}"),
-    ("constant_efficiency_error", "constant", "{:.1%}"),
-    ("kendall", "Kendall", "{:.2f}"),
-    ("regret", "regret", "{:.1%}"),
+    ("rows", "rows", 1, ".0f"),
+    ("mean_absolute_error", "mean", 100, ".1f"),
+    ("median_absolute_error", "median", 100, ".1f"),
+    ("p90_absolute_error", "p90", 100, ".1f"),
+    ("bias", "bias", 100, "+.1f"),
+    ("coverage_90", "cover", 100, ".0f"),
+    ("constant_efficiency_error", "const", 100, ".1f"),
+    ("kendall", "tau", 1, ".2f"),
+    ("regret", "regret", 100, ".1f"),
 )
+LEGEND = """Step times, predicted against measured, in %: absolute errors (mean, median, 90th percentile) and bias;
+cover: measured times inside the 90 % interval; const: mean error of the best single efficiency;
+tau: Kendall's rank agreement among layouts; regret: how much slower the favourite is than the best."""
 
 
 def print_score(result: dict[str, Any]) -> None:
     """All rows, then by software generation, card and model; what was skipped, and why."""
     console, summary = Console(), result["summary"]
-    title = "Predicted against measured step times: absolute errors; constant = one efficiency for all"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    console.print(LEGEND, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
-    for _, heading, _ in COLUMNS:
-        table.add_column(heading, justify="right")
+    for _, heading, _, _ in COLUMNS:
+        table.add_column(heading, justify="right", no_wrap=True)
     _add(table, "all", summary["all"])
     for title in ("by_generation", "by_gpu"):
         table.add_section()
@@ -46,5 +49,5 @@ def print_score(result: dict[str, Any]) -> None:
 
 
 def _add(table: Table, name: str, figures: dict[str, Any]) -> None:
-    cells = [form.format(figures[key]) if figures[key] is not None else "" for key, _, form in COLUMNS]
+    cells = [format(figures[key] * scale, form) if figures[key] is not None else "" for key, _, scale, form in COLUMNS]
     table.add_row(name, *cells)

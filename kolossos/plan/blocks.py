@@ -95,7 +95,7 @@ def blocks(kernels: LayerKernels, setting: Setting) -> Blocks:
     k = kernels
     attention = _block(
         setting,
-        (k.attention_forward * scale, k.attention_dx * scale, k.attention_dw * scale),
+        _scaled((k.attention_forward, k.attention_dx, k.attention_dw), scale, k.attention_at_peak),
         moved.attention,
         k.quantized_bytes_attention,
         (tp_forward, tp_backward),
@@ -104,7 +104,7 @@ def blocks(kernels: LayerKernels, setting: Setting) -> Blocks:
     )
     dense = _block(
         setting,
-        (k.dense_forward * scale, k.dense_dx * scale, k.dense_dw * scale),
+        _scaled((k.dense_forward, k.dense_dx, k.dense_dw), scale, k.dense_at_peak),
         moved.dense,
         k.quantized_bytes_dense,
         (tp_forward, tp_backward),
@@ -112,7 +112,7 @@ def blocks(kernels: LayerKernels, setting: Setting) -> Blocks:
     grouped = scale * setting.software.expert_passes
     experts = _block(
         setting,
-        (k.experts_forward * grouped, k.experts_dx * grouped, k.experts_dw * grouped),
+        _scaled((k.experts_forward, k.experts_dx, k.experts_dw), grouped, k.experts_at_peak),
         moved.experts * setting.software.expert_passes,
         k.quantized_bytes_experts,
         _expert_tp(setting, tp_forward, tp_backward),
@@ -121,12 +121,21 @@ def blocks(kernels: LayerKernels, setting: Setting) -> Blocks:
     )
     head = _block(
         setting,
-        (k.head_forward * slow, k.head_dx * slow, k.head_dw * slow),
+        _scaled((k.head_forward, k.head_dx, k.head_dw), slow, k.head_at_peak),
         moved.head,
         np.zeros(()),
         (tp_forward * 0.5, tp_backward * 0.5),
     )
     return Blocks(attention, dense, experts, head)
+
+
+Passes = tuple[Column, Column, Column]
+
+
+def _scaled(products: Passes, scale: Column, at_peak: Column) -> Passes:
+    """Products under load, never faster than the card's peak."""
+    forward, dx, dw = (np.maximum(seconds * scale, at_peak) for seconds in products)
+    return forward, dx, dw
 
 
 def matmul_scale(setting: Setting) -> Column:

@@ -34,7 +34,7 @@ class Columns:
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
         """One row for each of ``parts``, which hold scalars."""
-        return cls(**{f.name: np.array([getattr(p, f.name) for p in parts]) for f in fields(cls)})
+        return cls(**{f.name: np.stack([np.asarray(getattr(p, f.name)) for p in parts]) for f in fields(cls)})
 
 
 @dataclass(frozen=True)

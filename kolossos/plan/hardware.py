@@ -5,15 +5,15 @@ from typing import Self
 
 import numpy as np
 
-from kolossos.plan.columns import Column, Columns
 from kolossos.plan.coefficients import GpuCoefficients, LinkCoefficients
+from kolossos.plan.columns import Column, Columns
 from kolossos.specs.cluster import FabricSpec
 from kolossos.specs.gpu import GpuSpec
 
 
 @dataclass(frozen=True)
 class HardwareColumns(Columns):
-    """Bytes, seconds and shares. ``gpu`` holds names (for the kernel tables); rates are those reached, not printed."""
+    """Bytes, seconds and shares. ``gpu`` holds GpuSpecs, for the kernel tables; rates are those reached."""
 
     gpu: np.ndarray
     matmul_scale_bf16: Column
@@ -55,4 +55,6 @@ class HardwareColumns(Columns):
             "peak_bf16": gpu.peak("bf16"),
         }
         columns = {name: np.float64(value) for name, value in values.items()}
-        return cls(gpu=np.array(gpu.name), **columns)  # pyright: ignore[reportArgumentType]
+        card = np.empty((), dtype=object)
+        card[()] = gpu
+        return cls(gpu=card, **columns)  # pyright: ignore[reportArgumentType]

@@ -4,6 +4,7 @@ This is the slow part of a prediction (tiles, waves, table look-ups), and it dep
 so a search prices the distinct combinations once and picks from them (``distinct``).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from kolossos.plan.columns import PRECISIONS, Column, Columns, LayoutColumns, Mo
 from kolossos.plan.hardware import HardwareColumns
 from kolossos.plan.kernels import attention_seconds, matmul_seconds
 from kolossos.plan.work import Matmul, Part, matmuls
+from kolossos.specs.gpu import GpuSpec
 
 _KEYS = ("micro_batch_size", "seq_len", "tp", "cp", "ep", "etp", "precision")
 
@@ -37,6 +39,11 @@ class LayerKernels(Columns):
     core_backward: Column
     scores_forward: Column
     """The two products of attention that writes its scores."""
+    attention_at_peak: Column
+    """Forward products at the printed peak: no fitted scale may go below."""
+    dense_at_peak: Column
+    experts_at_peak: Column
+    head_at_peak: Column
     quantized_bytes_attention: Column
     quantized_bytes_dense: Column
     quantized_bytes_experts: Column
@@ -61,10 +68,13 @@ def layer_kernels(model: ModelColumns, hardware: HardwareColumns, layout: Layout
     zero = np.zeros(shape)
     sums = {f"{part}_{pass_}": zero for part in ("attention", "dense", "experts", "head") for pass_ in _PASSES}
     casts = {part: zero for part in ("attention", "dense", "experts", "head")}
+    peaks = dict(casts)
     for product in matmuls(model, layout):
         part = _PART[product.part]
+        precision = _precision(layout, product.low_precision, shape)
+        peaks[part] = peaks[part] + _at_peak(hardware, precision, product.flops)
         for pass_, (m, n, k) in _passes(product).items():
-            seconds = _by_card(hardware, layout, shape, product.low_precision, (m, n, k), product.groups)
+            seconds = _by_card(hardware, precision, shape, (m, n, k), product.groups)
             sums[f"{part}_{pass_}"] = sums[f"{part}_{pass_}"] + seconds * product.count
         if product.low_precision:
             elements = product.m * product.k + product.m * product.n + product.n * product.k
@@ -78,6 +88,7 @@ def layer_kernels(model: ModelColumns, hardware: HardwareColumns, layout: Layout
         quantized_bytes_attention=casts["attention"],
         quantized_bytes_dense=casts["dense"],
         quantized_bytes_experts=casts["experts"],
+        **{f"{part}_at_peak": seconds for part, seconds in peaks.items()},
     )
 
 
@@ -96,26 +107,48 @@ def _passes(product: Matmul) -> dict[str, tuple[Column, Column, Column]]:
     return {"forward": (m, n, k), "dx": (m, k, n), "dw": (n, k, m)}
 
 
+def _cards(hardware: HardwareColumns, shape: tuple[int, ...]) -> Iterator[tuple[GpuSpec, NDArray[np.bool_]]]:
+    """Each card with the rows that it computes."""
+    cards = {id(card): card for card in hardware.gpu.ravel()}
+    if len(cards) == 1:
+        yield next(iter(cards.values())), np.ones(shape, dtype=bool)
+        return
+    owners = np.broadcast_to(np.vectorize(id, otypes=[np.int64])(hardware.gpu), shape)
+    for key, card in cards.items():
+        yield card, owners == key
+
+
+def _precision(layout: LayoutColumns, low_precision: bool, shape: tuple[int, ...]) -> Column:
+    """Of the products: that of the layout, or bf16 at least (fp32 stays) for those that are kept out of 8 bits."""
+    return np.broadcast_to(layout.precision if low_precision else np.minimum(layout.precision, 1.0), shape)
+
+
 def _by_card(
     hardware: HardwareColumns,
-    layout: LayoutColumns,
+    precisions: Column,
     shape: tuple[int, ...],
-    low_precision: bool,
     sizes: tuple[Column, ...],
     groups: Column,
 ) -> Column:
     """Kernel times row by row, asked of the tables once for each card and precision."""
-    cards = np.broadcast_to(hardware.gpu, shape)
-    precisions = np.broadcast_to(layout.precision if low_precision else np.float64(1), shape)
     columns = [np.broadcast_to(c, shape) for c in (*sizes, groups)]
     seconds = np.zeros(shape)
-    for card in np.unique(cards):
-        for precision in np.unique(precisions):
-            rows = (cards == card) & (precisions == precision)
-            if rows.any():
-                m, n, k, batch = (c[rows] for c in columns)
-                name = PRECISIONS[int(precision)]
-                seconds[rows] = matmul_seconds(str(card), m, n, k, precision=name, batch=batch, quantize_input=False)
+    for card, owned in _cards(hardware, shape):
+        for precision in np.unique(precisions[owned]):
+            rows = owned & (precisions == precision)
+            m, n, k, batch = (c[rows] for c in columns)
+            name = PRECISIONS[int(precision)]
+            seconds[rows] = matmul_seconds(card, m, n, k, precision=name, batch=batch, quantize_input=False)
+    return seconds
+
+
+def _at_peak(hardware: HardwareColumns, precisions: Column, flops: Column) -> Column:
+    """Seconds below which no product can be."""
+    seconds = np.zeros(precisions.shape)
+    for card, owned in _cards(hardware, precisions.shape):
+        for precision in np.unique(precisions[owned]):
+            rows = owned & (precisions == precision)
+            seconds[rows] = np.broadcast_to(flops, precisions.shape)[rows] / card.peak(PRECISIONS[int(precision)])
     return seconds
 
 
@@ -123,17 +156,15 @@ def _core(
     model: ModelColumns, hardware: HardwareColumns, layout: LayoutColumns, shape: tuple[int, ...], backward: bool
 ) -> Column:
     """The attention core in one fused kernel, causal. cp cuts the queries so that every rank has equal work."""
-    cards = np.broadcast_to(hardware.gpu, shape)
     heads = np.maximum(model.n_heads / layout.tp, 1.0)
     kv_heads = np.maximum(model.n_kv_heads / layout.tp, 1.0)
     args = (layout.micro_batch_size, layout.seq_len, layout.seq_len, heads, kv_heads)
     width = (model.head_dim + model.v_head_dim) / 2
     columns = [np.broadcast_to(c, shape) for c in (*args, width)]
     seconds = np.zeros(shape)
-    for card in np.unique(cards):
-        rows = cards == card
+    for card, rows in _cards(hardware, shape):
         batch, q, kv, h, h_kv, d = (c[rows] for c in columns)
-        seconds[rows] = attention_seconds(str(card), batch, q, kv, h, h_kv, d, causal=True, backward=backward)
+        seconds[rows] = attention_seconds(card, batch, q, kv, h, h_kv, d, causal=True, backward=backward)
     return seconds / np.broadcast_to(layout.cp, shape)
 
 
@@ -142,6 +173,7 @@ def _score_products(
 ) -> Column:
     groups = layout.micro_batch_size * np.maximum(model.n_heads / layout.tp, 1.0)
     s, d = layout.seq_len, model.head_dim
-    up = _by_card(hardware, layout, shape, False, (s, s, d), groups)
-    down = _by_card(hardware, layout, shape, False, (s, d, s), groups)
+    precision = _precision(layout, False, shape)
+    up = _by_card(hardware, precision, shape, (s, s, d), groups)
+    down = _by_card(hardware, precision, shape, (s, d, s), groups)
     return (up + down) / np.broadcast_to(layout.cp, shape)
