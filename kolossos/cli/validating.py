@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -26,7 +25,7 @@ def print_score(result: dict[str, Any]) -> None:
     """All rows, then by software generation, card and model; what was skipped, and why."""
     console, summary = Console(), result["summary"]
     console.print(LEGEND, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)
     for _, heading, _, _ in COLUMNS:
         table.add_column(heading, justify="right", no_wrap=True)
