@@ -16,6 +16,7 @@ from kolossos.cli.evaluate import evaluate
 from kolossos.cli.export import export
 from kolossos.cli.models import models
 from kolossos.cli.optimise import optimise
+from kolossos.cli.plan import plan
 from kolossos.cli.race import race
 from kolossos.cli.report import report
 from kolossos.cli.simulate import simulate
@@ -41,6 +42,7 @@ app.command()(race)
 app.command()(report)
 app.command()(simulate)
 app.command()(optimise)
+app.command()(plan)
 app.command()(validate)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from kolossos.errors import InputError
 from kolossos.plan.columns import PRECISIONS, RECOMPUTE, SCHEDULES, SHARDINGS
+from kolossos.plan.interval import memory_interval, step_interval
 from kolossos.plan.job import Job
 from kolossos.plan.nothing_fits import nothing_fits
 from kolossos.plan.price import Bill, Worker, bill
@@ -12,7 +13,6 @@ from kolossos.plan.priced import PricedLayout, price_layouts
 from kolossos.plan.rules import check
 from kolossos.plan.search import COMPARED, Choice, Found, search
 from kolossos.plan.stage_memory import StageMemory, memory_by_stage
-from kolossos.plan.uncertainty import memory_bounds, step_bounds
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.layout import Layout
@@ -58,7 +58,7 @@ class Answer:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """90 % bounds of the figures; those of days, energy and money move with the step's."""
         seconds = self.priced.step_time_s
-        low, high = step_bounds(self.job, seconds)
+        low, high = step_interval(seconds, self.job.software)
         relative = (low / seconds, high / seconds)
         rising = {
             "step_time_s": seconds,
@@ -69,7 +69,7 @@ class Answer:
         falling = {"mfu": self.priced.mfu, "tokens_per_s": self.priced.tokens_per_step / seconds}
         bounds = {name: (value * relative[0], value * relative[1]) for name, value in rising.items()}
         bounds |= {name: (value / relative[1], value / relative[0]) for name, value in falling.items()}
-        return bounds | {"memory_bytes": memory_bounds(self.job, self.priced.choice.memory_bytes)}
+        return bounds | {"memory_bytes": memory_interval(self.priced.choice.memory_bytes)}
 
 
 def answer(

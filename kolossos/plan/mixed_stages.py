@@ -9,14 +9,16 @@ import numpy as np
 
 from kolossos.plan.blocks import blocks
 from kolossos.plan.columns import LayoutColumns
+from kolossos.plan.data_parallel import data_parallel
 from kolossos.plan.job import Job
 from kolossos.plan.layer_kernels import layer_kernels
 from kolossos.plan.layer_table import computing_seconds
 from kolossos.plan.memory import activation_bytes, memory_with
 from kolossos.plan.mixed_shares import Contribution, Split
 from kolossos.plan.parameters import stage_parameters
+from kolossos.plan.pipeline import StagePasses, Stages, hop_seconds
 from kolossos.plan.space import smooth_numbers
-from kolossos.plan.step import hop_seconds, layer_seconds, optimizer_seconds, parameter_traffic
+from kolossos.plan.step import layer_seconds, optimizer_seconds
 from kolossos.specs.layout import Layout
 
 
@@ -121,16 +123,12 @@ def _held(kind: _Kind, layout: Layout, layers: int):
 
 
 def _closing(kind: _Kind, layout: Layout, layers: int) -> float:
-    """What shows of the gradients' and parameters' traffic, and the optimizer: as in the closed form (``step``)."""
+    """What shows of the gradients' and parameters' traffic, and the optimizer, of a stage with so many layers."""
     setting, held = _held(kind, layout, layers)
-    gather, reduce = (float(seconds) for seconds in parameter_traffic(held, setting))
-    optimizer = float(optimizer_seconds(held, setting))
-    if not setting.software.dp_overlap:
-        return gather + reduce + optimizer
-    buckets = max(layers, 2)
-    window = 1 - 1 / buckets
-    late = max(reduce - kind.backward * layers * window, reduce / buckets)
-    return late + max(gather - kind.forward * layers * window, gather / buckets) + optimizer
+    count, none = np.float64(layers), np.zeros(())
+    passes = StagePasses(count * kind.forward, count * kind.backward, none, none, none)  # pyright: ignore
+    stage = Stages(count, count, count, count)  # pyright: ignore
+    return float(data_parallel(passes, stage, setting).once + optimizer_seconds(held, setting))
 
 
 def _memory(kind: _Kind, layout: Layout, layers: int, stage: int) -> float:

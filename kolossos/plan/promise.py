@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from kolossos.errors import InputError
+from kolossos.plan.interval import step_interval
 from kolossos.plan.job import Job
 from kolossos.plan.mixed import MixedPlan, plan_mixed
 from kolossos.plan.nothing_fits import nothing_fits
 from kolossos.plan.priced import PricedLayout, price_layouts
 from kolossos.plan.rules import check
 from kolossos.plan.search import search
-from kolossos.plan.uncertainty import step_bounds
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.counts import count_parameters, training_flops_per_token
 from kolossos.specs.layout import Layout
@@ -67,7 +67,7 @@ def promise_step(
 
 
 def _of_one(job: Job, priced: PricedLayout) -> StepPromise:
-    low, high = step_bounds(job, priced.step_time_s)
+    low, high = step_interval(priced.step_time_s, job.software)
     return StepPromise(
         n_gpus=priced.layout.world_size,
         layout=priced.layout,
@@ -83,7 +83,7 @@ def _of_one(job: Job, priced: PricedLayout) -> StepPromise:
 
 
 def _of_mix(model: ModelSpec, jobs: list[Job], plan: MixedPlan) -> StepPromise:
-    low, high = step_bounds(jobs[0], plan.step_time_s)
+    low, high = step_interval(plan.step_time_s, jobs[0].software)
     largest = max(plan.contributions, key=lambda part: part.n_gpus)
     busy = sum(p.n_gpus * p.busy_share * p.step_time_s / plan.step_time_s for p in plan.contributions) / plan.n_gpus
     return StepPromise(
