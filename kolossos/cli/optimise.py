@@ -12,7 +12,7 @@ def optimise(
     ] = None,
     cluster: Annotated[str, typer.Option(help="A cluster of the catalogue, or a TOML file.")] = "colossus-100k",
     objective: Annotated[str, typer.Option(help="tokens-per-day or cost-per-token.")] = "tokens-per-day",
-    days: Annotated[float, typer.Option(help="Length of the run.")] = 90.0,
+    days: Annotated[float | None, typer.Option(help="Length of the run.", show_default="90")] = None,
     grow: Annotated[str | None, typer.Option(help="GPUs that come later.", show_default=False)] = None,
     step_time: Annotated[
         float | None, typer.Option(help="Seconds of a step.", show_default="the planner's best layout")

@@ -11,7 +11,7 @@ def simulate(
         str | None, typer.Argument(help="A model of the catalogue, or a TOML file.", show_default=False)
     ] = None,
     cluster: Annotated[str, typer.Option(help="A cluster of the catalogue, or a TOML file.")] = "colossus-100k",
-    days: Annotated[float, typer.Option(help="Length of the run.")] = 90.0,
+    days: Annotated[float | None, typer.Option(help="Length of the run.", show_default="90")] = None,
     tokens: Annotated[
         float | None, typer.Option(help="Tokens to reach: how many days it takes.", show_default=False)
     ] = None,

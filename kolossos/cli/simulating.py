@@ -1,6 +1,5 @@
 """From the options of ``kolossos simulate`` and ``optimise`` to a run, and its tables."""
 
-import json as json_text
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from kolossos.simulate.build import operation_values, read_operation
 from kolossos.simulate.optimise import Objective, Search, optimise, policies, resolved_interval_s
 from kolossos.simulate.play import simulate
 from kolossos.simulate.spec import OperationSpec
-from kolossos.simulate.summary import best_as_dict, policies_as_dict, summary
+from kolossos.simulate.summary import as_json, best_as_dict, policies_as_dict, summary
 from kolossos.specs.overrides import apply_overrides
+
+DEFAULT_DAYS = 90.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Asked:
 
     model: str | None
     cluster: str
-    days: float
+    days: float | None
     tokens: float | None
     grow: str | None
     step_time: float | None
@@ -43,15 +44,19 @@ def operation(asked: Asked) -> OperationSpec:
     if asked.json_input is not None:
         if asked.model is not None:
             raise InputError(f"MODEL ({asked.model}) and --json-input: give one of the two")
+        for name, key in (("grow", "fleet.growth"), ("step_time", "step.time_s"), ("tokens_per_step", "step.tokens")):
+            if getattr(asked, name) is not None:
+                raise InputError(f"--{name.replace('_', '-')} goes with MODEL; in {asked.json_input} it is {key}")
+        if asked.days is not None:
+            settings.append(f"days={asked.days!r}")
         return read_operation(asked.json_input, [*settings, *asked.overrides])
     if asked.model is None:
         raise InputError("no MODEL; for example: kolossos simulate grok-1 --cluster colossus-100k")
     for name, value in (("--days", asked.days), ("--step-time", asked.step_time)):
         if value is not None and not value > 0:
             raise InputError(f"{name} {value:g}: must be above 0")
-    values = operation_values(
-        asked.model, asked.cluster, asked.days, asked.grow, asked.step_time, asked.tokens_per_step
-    )
+    days = DEFAULT_DAYS if asked.days is None else asked.days
+    values = operation_values(asked.model, asked.cluster, days, asked.grow, asked.step_time, asked.tokens_per_step)
     apply_overrides(values, [*settings, *asked.overrides])
     return OperationSpec.parse(values, "kolossos simulate")
 
@@ -69,7 +74,7 @@ def run_simulation(spec: OperationSpec, search: bool, json: bool, plots: Path | 
     if search:
         figures["policies"] = policies_as_dict(policies(spec, interval))
     if json:
-        typer.echo(json_text.dumps({"inputs": spec.model_dump(mode="json"), **figures}, indent=1))
+        typer.echo(as_json({"inputs": spec.model_dump(mode="json"), **figures}))
     else:
         from kolossos.simulate.table import print_run
 
@@ -88,7 +93,7 @@ def run_optimise(spec: OperationSpec, objective: Objective, replicates: int, jso
     if json:
         tried = [_tried(candidate, objective) for candidate in search.tried]
         inputs = spec.model_dump(mode="json")
-        typer.echo(json_text.dumps({"inputs": inputs, "best": figures, "tried": tried}, indent=1))
+        typer.echo(as_json({"inputs": inputs, "best": figures, "tried": tried}))
         return
     from kolossos.simulate.table import print_search
 

@@ -15,7 +15,7 @@ BUCKETS = {
     "productive": "steps that count",
     "checkpoint": "blocked by a checkpoint",
     "detection": "failed, not yet noticed or diagnosed",
-    "waiting": "waiting for a spare, a repair or replicas",
+    "waiting": "waiting for spares or repairs",
     "restart": "restart and reload",
     "lost_work": "work lost and done again",
     "sdc": "work lost to silent corruption",

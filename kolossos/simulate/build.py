@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from kolossos.errors import InputError
-from kolossos.simulate.promised import promised_steps
 from kolossos.simulate.spec import OperationSpec
 from kolossos.specs.catalogue import load_cluster, load_gpu, load_model
 from kolossos.specs.cluster import ClusterSpec, PoolSpec
@@ -88,6 +87,8 @@ def operation_values(
         }
         saved = count_parameters(model).total * BYTES_PER_PARAMETER
     else:
+        from kolossos.simulate.promised import promised_steps  # the planner is loaded only where it is asked
+
         step, saved = promised_steps(model, fleets(cluster, growth))
     return {
         "name": f"{model.name} on {cluster.name}",

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from kolossos.errors import InputError
-from kolossos.plan import promise as planner
-from kolossos.plan.promise import StepPromise
+from kolossos.plan.promise import StepPromise, promise_step
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.model import ModelSpec
 
@@ -15,10 +13,7 @@ def promised_steps(model: ModelSpec, fleets: list[ClusterSpec]) -> tuple[dict[st
     The planner chooses the layout, and with it the batch, anew for each fleet. The tokens of a step are those of the
     first; a later step is stretched so that tokens per second stay as promised. GPUs that a layout leaves over idle.
     """
-    ask = getattr(planner, "promise_step", None)
-    if ask is None:
-        raise InputError("no step time: this Kolossos has no planner for it; pass --step-time SECONDS")
-    promises: list[StepPromise] = [ask(model, fleet) for fleet in fleets]
+    promises = [promise_step(model, fleet) for fleet in fleets]
     first = promises[0]
     later = [p.step_time_s * first.tokens_per_step / p.tokens_per_step for p in promises[1:]]
     step: dict[str, Any] = {
@@ -27,7 +22,6 @@ def promised_steps(model: ModelSpec, fleets: list[ClusterSpec]) -> tuple[dict[st
         "time_high_s": first.step_time_high_s,
         "tokens": float(first.tokens_per_step),
         "for_gpus": fleets[0].n_gpus,
-        "busy_share": min(max(first.busy_share, 0.01), 1.0),
         "source": f"kolossos plan, {first.n_gpus:,} GPUs, layout {_short(first)}",
     }
     if later:

@@ -59,8 +59,9 @@ def cycle_of(spec: OperationSpec, phase: Phase, interval_s: float) -> Cycle:
     steps = max(round(interval / step), int(np.ceil(saving.background / step - 1e-9)), 1)
     if spec.recovery.policy == "store":
         return Cycle(steps * step, saving.blocking, saving.background, None)
-    near = step if saving.peer_interval_s is None else max(round(saving.peer_interval_s / step), 1) * step
-    blocking = saving.peer_blocking_s if spec.recovery.policy != "shrink-and-heal" else 0.0
+    heals = spec.recovery.policy == "shrink-and-heal"  # living replicas hold every step
+    near = step if heals else max(round(saving.peer_interval / step), 1) * step
+    blocking = 0.0 if heals else saving.peer_blocking_s
     spread = saving.blocking * near / interval  # the store's blocking part, spread evenly over the near cycles
     return Cycle(near, blocking + spread, saving.background, interval)
 

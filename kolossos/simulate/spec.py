@@ -63,7 +63,6 @@ class StepSpec(Spec):
     times_after_growth_s: list[PositiveFloat] | None = Field(
         default=None, description="step time of the whole fleet after each growth; None: inverse to its peak FLOP/s"
     )
-    busy_share: float = Field(default=0.9, gt=0.0, le=1.0, description="share of a step that a GPU computes")
     source: str = ""
 
 
@@ -78,8 +77,15 @@ class SavingSpec(Spec):
         default=None, description="None: sync = bytes / bandwidth; async = 1 s, an estimate (MegaScale: several s)"
     )
     background_s: NonNegativeFloat | None = Field(default=None, description="None: async = bytes / bandwidth")
-    peer_interval_s: PositiveFloat | None = Field(default=None, description="copy to peers' memory; None: every step")
+    peer_interval_s: PositiveFloat | None = Field(
+        default=None, description="copy to peers' memory; None: as often as costs 0.9 %"
+    )
     peer_blocking_s: NonNegativeFloat = Field(default=0.03, description="ByteRobust: 0.01 to 0.04 s, arXiv:2509.16293")
+
+    @property
+    def peer_interval(self) -> float:
+        """Seconds between copies to peers' memory; by default as many as cost ByteRobust's 0.9 % (arXiv:2509.16293)."""
+        return self.peer_blocking_s / 0.009 if self.peer_interval_s is None else self.peer_interval_s
 
     @property
     def blocking(self) -> float:

@@ -1,5 +1,7 @@
 """The outcome in figures: means and 5, 50 and 95 % quantiles over the replicates, as one plain dictionary."""
 
+import json
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,22 @@ ASSUMPTIONS = (
 
 def quantiles(values: Array) -> dict[str, float]:
     """Mean and 5, 50, 95 % over the replicates."""
-    low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
+    with np.errstate(invalid="ignore"):
+        low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
     return {"mean": float(values.mean()), "p05": float(low), "p50": float(middle), "p95": float(high)}
+
+
+def as_json(figures: dict[str, Any]) -> str:
+    """Indented JSON; what is not a finite number (no failure ever, never reached) is null."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: finite(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [finite(item) for item in value]
+        return None if isinstance(value, float) and not isfinite(value) else value
+
+    return json.dumps(finite(figures), indent=1, allow_nan=False)
 
 
 def summary(outcome: Outcome, search: Search | None = None) -> dict[str, Any]:
@@ -53,6 +69,7 @@ def summary(outcome: Outcome, search: Search | None = None) -> dict[str, Any]:
         "by_cause": _by_cause(outcome),
         "gpu_hours": {name: quantiles(outcome.gpu_s[name] / HOUR_S) for name in BUCKETS},
         "gpu_hours_total": float(sum(values.mean() for values in outcome.gpu_s.values()) / HOUR_S),
+        "step_time_from": spec.step.source or "given",
         "phases": _phases(outcome),
         "checkpoint": {
             "interval_s": outcome.interval_s,
@@ -150,10 +167,13 @@ def _by_cause(outcome: Outcome) -> dict[str, Any]:
 
 def _phases(outcome: Outcome) -> list[dict[str, Any]]:
     rows = []
-    for phase in outcome.fleet:
+    bounds = [*(phase.start_s / DAY_S for phase in outcome.fleet), outcome.spec.days]
+    for phase, first, last in zip(outcome.fleet, bounds[:-1], bounds[1:], strict=True):
+        tokens = _tokens_by(outcome, last) - _tokens_by(outcome, first)
         rows.append(
             {
-                "from_day": phase.start_s / DAY_S,
+                "from_day": first,
+                "tokens_per_day": quantiles(tokens / (last - first)),
                 "gpus": phase.nodes * outcome.spec.fleet.gpus_per_node,
                 "job_gpus": phase.job_nodes * outcome.spec.fleet.gpus_per_node,
                 "spare_nodes": phase.spare_nodes,
@@ -164,6 +184,14 @@ def _phases(outcome: Outcome) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _tokens_by(outcome: Outcome, day: float) -> Array:
+    """Tokens of each replicate until a day, from its curve."""
+    days = outcome.curve_days
+    right = int(np.clip(np.searchsorted(days, day), 1, len(days) - 1))
+    part = (day - days[right - 1]) / (days[right] - days[right - 1])
+    return outcome.curve_tokens[:, right - 1] * (1.0 - part) + outcome.curve_tokens[:, right] * part
 
 
 def _table(spec: OperationSpec) -> dict[str, str]:

@@ -18,13 +18,16 @@ def print_run(figures: dict[str, Any], console: Console | None = None) -> None:
     console.print(f"[bold]{figures['name']}[/bold], {figures['days']:g} days, {runs} runs: mean, and 5 to 95 %")
     console.print(_arrives(figures))
     console.print(_lost(figures))
-    console.print(_sites(figures))
+    console.print(_fleet(figures))
+    console.print(_power(figures))
+    console.print(_money(figures))
     if "best" in figures:
         console.print(_best_line(figures["best"], figures["checkpoint"]))
     if "policies" in figures:
         console.print(_policies(figures["policies"]))
     table = figures["failure_table"]
     console.print(f"Failures: {table['name']}. {table['source']}. Grades: {table['grade']}.", style="dim")
+    console.print(f"Step time: {figures['step_time_from']}.", style="dim", markup=False)
     console.print("Assumed: " + "; ".join(figures["assumptions"]) + ".", style="dim")
 
 
@@ -61,6 +64,27 @@ def span(q: Quantiles, form: str = ",.3g", scale: float = 1.0) -> tuple[str, str
     return f"{q['mean'] * scale:{form}}", f"{low:{form}} to {high:{form}}"
 
 
+def amount(value: float, unit: str = "") -> str:
+    """Three digits and a suffix, as in 125 M."""
+    for size, suffix in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= 0.9995 * size:
+            return f"{value / size:,.3g}{suffix}{unit}"
+    return f"{value:.3g}{' ' + unit if unit else ''}"
+
+
+def si(value: float, unit: str) -> str:
+    """Three digits with an SI prefix, as in 130 MW."""
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= 0.9995 * size:
+            return f"{value / size:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}"
+
+
+def amounts(q: Quantiles) -> tuple[str, str]:
+    """Mean, and the 5 to 95 % range, with suffixes."""
+    return amount(q["mean"]), f"{amount(q['p05'])} to {amount(q['p95'])}"
+
+
 def _plain(*headers: str) -> Table:
     table = Table(*headers, box=None, pad_edge=False, header_style="bold")
     for column in table.columns[1:]:
@@ -70,7 +94,7 @@ def _plain(*headers: str) -> Table:
 
 def _arrives(figures: dict[str, Any]) -> Table:
     table = _plain("what arrives", "", "5 to 95 %")
-    table.add_row("tokens (1e12)", *span(figures["tokens"], ",.2f", 1e-12))
+    table.add_row("tokens", *amounts(figures["tokens"]))
     table.add_row("goodput (of the promised speed)", *span(figures["goodput"], ".1%"))
     table.add_row("effective training time", *span(figures["effective_time_share"], ".1%"))
     table.add_row("productive GPU-hours, of those delivered", *span(figures["productive_share_of_gpu_hours"], ".1%"))
@@ -78,55 +102,62 @@ def _arrives(figures: dict[str, Any]) -> Table:
     table.add_row("hours between them", *span(figures["hours_between_interruptions"], ".2f"))
     if "days_to_tokens" in figures:
         days = figures["days_to_tokens"]
-        reached = f", {days['share_reached_within_run']:.0%} of runs in time; beyond: extrapolated"
-        table.add_row(f"days to {days['tokens']:.3g} tokens{reached}", *span(days, ".1f"))
-    for phase in figures["phases"]:
-        label = f"from day {phase['from_day']:g}: {phase['gpus']:,} GPUs, {phase['spare_nodes']} spare nodes, step"
-        table.add_row(label, duration(phase["step_time_s"]), "")
+        reached = days["share_reached_within_run"]
+        late = "" if reached == 1.0 else f" ({1 - reached:.0%} of runs later than the run: extrapolated)"
+        table.add_row(f"days to {amount(days['tokens'])} tokens{late}", *span(days, ".1f"))
     return table
 
 
 def _lost(figures: dict[str, Any]) -> Table:
     delivered = figures["gpu_hours_total"] - figures["gpu_hours"]["not_arrived"]["mean"]
-    table = _plain("where the GPU-hours went (1e6)", "", "5 to 95 %", "of delivered")
+    table = _plain("where the GPU-hours went", "", "5 to 95 %", "of delivered")
     rows = sorted(figures["gpu_hours"].items(), key=lambda item: -item[1]["mean"])
     for name, hours in rows:
         if hours["mean"] > 0:
             share = "" if name == "not_arrived" else f"{hours['mean'] / delivered:.2%}"
-            table.add_row(BUCKETS[name], *span(hours, ",.2f", 1e-6), share)
+            table.add_row(BUCKETS[name], *amounts(hours), share)
     return table
 
 
-def _sites(figures: dict[str, Any]) -> Table:
-    table = _plain("site and money", "", "5 to 95 %")
+def _fleet(figures: dict[str, Any]) -> Table:
+    table = _plain("from day", "GPUs", "spare nodes", "step", "tokens a day", "5 to 95 %", "cold start")
     for phase in figures["phases"]:
-        power = phase["power"]
-        day = f"from day {phase['from_day']:g}: "
-        over = f"[red]{power['over_limit_watts'] / 1e6:.1f} MW over the site's limit[/red]"
-        peak = f"peak {power['site_peak_watts'] / 1e6:.1f}"
-        note = over if power["over_limit_watts"] else peak
-        table.add_row(day + "site draw while training (MW)", f"{power['site_mean_watts'] / 1e6:.1f}", note)
-        swing = f"storage {power['smoothing_watts'] / 1e6:.1f} MW, {power['smoothing_mwh'] * 1e3:.1f} kWh"
-        table.add_row(day + "swing at the step boundary (MW)", f"{power['swing_watts'] / 1e6:.1f}", swing)
-        stop = f"ramp needs {power['stop_mwh']:.2f} MWh"
-        table.add_row(day + "drop when the job stops (MW)", f"{power['stop_watts'] / 1e6:.1f}", stop)
-    table.add_row("energy (GWh)", *span(figures["energy_mwh"], ",.1f", 1e-3))
-    table.add_row("carbon (1,000 t CO2)", *span(figures["carbon_t"], ",.1f", 1e-3))
-    table.add_row("energy bill (million USD)", *span(figures["energy_usd"], ",.1f", 1e-6))
+        mean, spread = amounts(phase["tokens_per_day"])
+        cells = (f"{phase['gpus']:,}", str(phase["spare_nodes"]), duration(phase["step_time_s"]), mean, spread)
+        table.add_row(f"{phase['from_day']:g}", *cells, duration(phase["cold_start_s"]))
+    return table
+
+
+def _power(figures: dict[str, Any]) -> Table:
+    table = _plain("from day", "site", "over limit", "step swing", "to smooth it", "stop", "its ramp")
+    for phase in figures["phases"]:
+        p = phase["power"]
+        over = f"[red]{si(p['over_limit_watts'], 'W')}[/red]" if p["over_limit_watts"] else "no"
+        smooth = f"{si(p['smoothing_watts'], 'W')}, {si(p['smoothing_mwh'] * 1e6, 'Wh')}"
+        site, swing, stop = (si(p[key], "W") for key in ("site_mean_watts", "swing_watts", "stop_watts"))
+        table.add_row(f"{phase['from_day']:g}", site, over, swing, smooth, stop, si(p["stop_mwh"] * 1e6, "Wh"))
+    return table
+
+
+def _money(figures: dict[str, Any]) -> Table:
+    table = _plain("energy and money", "", "5 to 95 %")
+    energy = figures["energy_mwh"]
+    spread = f"{si(energy['p05'] * 1e6, 'Wh')} to {si(energy['p95'] * 1e6, 'Wh')}"
+    table.add_row("energy", si(energy["mean"] * 1e6, "Wh"), spread)
+    table.add_row("carbon, t CO2", *amounts(figures["carbon_t"]))
+    table.add_row("energy bill, USD", *amounts(figures["energy_usd"]))
     included = "energy included" if figures["energy_is_in_rent"] else "with energy"
-    table.add_row(f"cost, {included} (million USD)", *span(figures["cost_usd"], ",.1f", 1e-6))
-    table.add_row("cost per hour (1,000 USD)", *span(figures["cost_usd_per_hour"], ",.0f", 1e-3))
-    table.add_row("cost per 1e12 tokens (million USD)", *span(figures["cost_usd_per_1e12_tokens"], ",.2f", 1e-6))
+    table.add_row(f"cost, {included}, USD", *amounts(figures["cost_usd"]))
+    table.add_row("cost per hour, USD", *amounts(figures["cost_usd_per_hour"]))
+    table.add_row("cost of 1e12 tokens, USD", *amounts(figures["cost_usd_per_1e12_tokens"]))
     return table
 
 
 def _policies(found: dict[str, Any]) -> Table:
     runs = next(iter(found.values()))["runs"]
-    table = _plain(
-        f"other policies, same failures ({runs} runs)", "goodput", "range", "tokens (1e12)", "checkpoint every"
-    )
+    table = _plain(f"policy, same {runs} runs", "goodput", "5 to 95 %", "tokens", "checkpoint every")
     for name, row in found.items():
-        tokens = f"{row['tokens']['mean'] / 1e12:,.2f}"
+        tokens = amount(row["tokens"]["mean"])
         table.add_row(name, *span(row["goodput"], ".1%"), tokens, duration(row["checkpoint_interval_s"]))
     return table
 

@@ -88,7 +88,15 @@ def test_json_is_alone_on_stdout_repeats_and_is_an_input_again(kolossos, tmp_pat
 def test_the_table_names_what_arrives_is_lost_and_costs_and_plots_are_written(kolossos, tmp_path: Path) -> None:
     done = kolossos("simulate", *RUN, "--grow", "8000xh200@day3", "--tokens", "1e12", "--plots", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    for said in ("goodput", "restart and reload", "MW", "million USD", "spare nodes", "shrink-and-heal", "days to"):
+    for said in (
+        "goodput",
+        "restart and reload",
+        "MW",
+        "cost per hour, USD",
+        "spare nodes",
+        "shrink-and-heal",
+        "days to",
+    ):
         assert said in done.stdout
     assert {path.name for path in tmp_path.iterdir()} == {
         "timeline.png", "hours.png", "policy.png", "power.png", "racks.png",
