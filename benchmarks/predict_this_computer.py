@@ -127,7 +127,7 @@ def software(operation_s: float) -> Any:
 def measure(
     name: str, precision: str, seq_len: int, batch: int, steps: int, compile_layers: bool, hardware: Path
 ) -> dict[str, Any]:
-    """Seconds of the trainer's step on random tokens: the best, timed as `calibrate` does, and the median by the wall."""
+    """Seconds of the trainer's step on random tokens: the best, timed as `calibrate` does; the median by the wall."""
     import torch
 
     from kolossos.calibrate.clock import Clock

@@ -22,6 +22,11 @@ class Memory:
     by_bytes: dict[str, dict[int, float]]
     spreads: list[float]
 
+    @property
+    def largest_bytes(self) -> int:
+        """Of one tensor that was timed."""
+        return max(self.by_bytes["copy"])
+
 
 def sizes_in_bytes(cache_bytes: float, free_bytes: float, seconds: float) -> list[int]:
     """Tensor sizes, growing by four, up to four times the cache where memory and time allow."""

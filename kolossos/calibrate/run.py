@@ -65,6 +65,11 @@ def calibrate(seconds: float, progress: Progress) -> Calibration:
     products = {p: measure_products(clock, p, each, tick(f"matrix products, {p}")) for p in precisions}
     free = 0.5 * machine.memory_bytes
     memory = measure_memory(clock, machine.cache_bytes, free, SHARES["memory"] * seconds, tick("memory"))
+    if memory.largest_bytes < machine.cache_bytes:
+        notes.append(
+            f"memory_bandwidth is that of cache and memory together: the largest tensor timed has "
+            f"{memory.largest_bytes / 1e6:,.0f} MB, the cache as the system tells {machine.cache_bytes / 1e6:,.0f} MB"
+        )
     busy.append(cores_of_others())
     each = SHARES["attention"] * seconds / len(DTYPES)
     attention = {
