@@ -5,11 +5,12 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from kolossos.errors import InputError, nearest
+from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.strict import Spec, read_toml
 
 COEFFICIENTS = Path(__file__).parent / "coefficients.toml"
@@ -32,9 +33,11 @@ class GpuCoefficients(Spec):
 class LinkCoefficients(Spec):
     """Rates of links over the printed ones, for one family of cards."""
 
+    DEFAULT_LATENCY_S: ClassVar[float] = 8e-6
+
     nvlink_efficiency: float = Field(gt=0)
     fabric_efficiency: float = Field(gt=0)
-    nvlink_latency_s: float = Field(default=8e-6, gt=0)
+    nvlink_latency_s: float = Field(default=DEFAULT_LATENCY_S, gt=0)
     collective_share: float = Field(default=0.1, ge=0, le=1, description="of the multiprocessors, held by a collective")
 
 
@@ -69,16 +72,26 @@ class SoftwareGeneration(Spec):
 
 
 class Coefficients(Spec):
-    """Everything fitted."""
+    """Everything fitted; the figures of the generation ``kolossos`` (this trainer on a CPU) are estimates."""
 
     fitted: str = Field(description="date and command")
     links: dict[str, LinkCoefficients] = Field(description="by family")
     gpus: dict[str, GpuCoefficients]
     software: dict[str, SoftwareGeneration]
 
-    def gpu(self, name: str, family: str) -> GpuCoefficients:
-        """Those of a card, or of its family if the card was never measured."""
-        return self.gpus.get(name) or self.gpus[family]
+    def gpu(self, card: GpuSpec) -> GpuCoefficients:
+        """Those of a card, or of its family if the card was never trained on; none if its own file was measured."""
+        if card.measured is not None:
+            return GpuCoefficients.model_validate(dict.fromkeys(GpuCoefficients.model_fields, 1.0))
+        return self.gpus.get(card.name) or self.gpus[card.family]
+
+    def link(self, card: GpuSpec) -> LinkCoefficients:
+        """Those of its family; a measured file holds the rates that were reached, and its latency."""
+        if card.measured is None:
+            return self.links[card.family]
+        latencies = [fit.latency_s for fit in card.measured.collectives if fit.latency_s]
+        first = min(latencies, default=LinkCoefficients.DEFAULT_LATENCY_S)
+        return LinkCoefficients(nvlink_efficiency=1.0, fabric_efficiency=1.0, nvlink_latency_s=first)
 
     def generation(self, framework: str, year: int) -> str:
         """Name of the generation that a framework's name and year belong to (longest match); Megatron's if none."""

@@ -99,8 +99,8 @@ class Job:
         coefficients = load_coefficients()
         hardware = HardwareColumns.of(
             self.gpu,
-            coefficients.gpu(self.gpu.name, self.gpu.family),
-            coefficients.links[self.gpu.family],
+            coefficients.gpu(self.gpu),
+            coefficients.link(self.gpu),
             self.nvlink_domain,
             self.fabric,
         )

@@ -161,10 +161,13 @@ def _core(
     args = (layout.micro_batch_size, layout.seq_len, layout.seq_len, heads, kv_heads)
     width = (model.head_dim + model.v_head_dim) / 2
     columns = [np.broadcast_to(c, shape) for c in (*args, width)]
+    precisions = _precision(layout, False, shape)
     seconds = np.zeros(shape)
-    for card, rows in _cards(hardware, shape):
-        batch, q, kv, h, h_kv, d = (c[rows] for c in columns)
-        seconds[rows] = attention_seconds(card, batch, q, kv, h, h_kv, d, causal=True, backward=backward)
+    for card, owned in _cards(hardware, shape):
+        for precision in np.unique(precisions[owned]):
+            rows = owned & (precisions == precision)
+            sizes, name = [c[rows] for c in columns], PRECISIONS[int(precision)]
+            seconds[rows] = attention_seconds(card, *sizes, causal=True, precision=name, backward=backward)
     return seconds / np.broadcast_to(layout.cp, shape)
 
 

@@ -38,8 +38,8 @@ def _setting(rows: list[Measurement], coefficients: Coefficients, gpus: dict[str
     hardware = [
         HardwareColumns.of(
             gpus[row.gpu],
-            coefficients.gpu(row.gpu, gpus[row.gpu].family),
-            coefficients.links[gpus[row.gpu].family],
+            coefficients.gpu(gpus[row.gpu]),
+            coefficients.link(gpus[row.gpu]),
             row.nvlink_domain,
             row.fabric,
         )

@@ -47,7 +47,7 @@ def setting(model: str, layout: Layout, gpu: str = "h100", software: str = "mega
     return Setting(
         model=ModelColumns.of(load_model(model)),
         hardware=HardwareColumns.of(
-            card, coefficients.gpu(gpu, card.family), coefficients.links[card.family], 8, FabricSpec()
+            card, coefficients.gpu(card), coefficients.link(card), 8, FabricSpec()
         ),
         software=SoftwareColumns.of(coefficients.software[software]),
         layout=LayoutColumns.of(layout),

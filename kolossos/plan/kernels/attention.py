@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kolossos.plan.kernels.cards import card, coefficients, peak
+from kolossos.plan.kernels.measured import measured_attention_seconds
 from kolossos.plan.kernels.matmul import Floats, in_chunks
 from kolossos.specs.gpu import GpuSpec
 
@@ -51,6 +52,9 @@ def attention_seconds(
     and more and head_dim 64 to 256; no faster than peak FLOP/s or HBM bandwidth allow.
     """
     gpu = card(gpu) if isinstance(gpu, str) else gpu
+    if gpu.measured is not None and precision in gpu.measured.attention and causal:
+        sizes = (batch, q_len, kv_len, n_heads, n_kv_heads, head_dim)
+        return measured_attention_seconds(gpu, precision, *sizes, backward=backward) / clock_scale
     fitted = coefficients(gpu, "attention", precision)
     forward = in_chunks(
         lambda *sizes: forward_seconds(gpu, fitted, precision, *sizes, causal=causal, clock_scale=clock_scale),

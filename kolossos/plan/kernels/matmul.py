@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kolossos.plan.kernels.cards import card, coefficients, peak
+from kolossos.plan.kernels.measured import measured_product_seconds
 from kolossos.specs.gpu import GpuSpec
 
 Floats = NDArray[np.float64]
@@ -72,6 +73,8 @@ def matmul_seconds(
     Transposed operands (weight and input gradients) are products like any other here.
     """
     gpu = card(gpu) if isinstance(gpu, str) else gpu
+    if gpu.measured is not None and precision in gpu.measured.products:
+        return measured_product_seconds(gpu, precision, m, n, k, batch) / clock_scale
     fitted = coefficients(gpu, "matmul", precision)
     quantize = quantize_input and precision != "bf16"
     return in_chunks(
