@@ -100,8 +100,8 @@ def test_more_recompute_needs_no_more_memory_and_no_less_time(model, layout):
     none, selective, full = (float((m := memory_bytes(c)).activations + m.logits) for c in cases)
     assert none >= selective >= full * 0.999
     times = [float(step(case).step) for case in cases]
-    assert times[0] <= times[2]
-    assert times[0] <= times[1]
+    assert times[0] <= times[2] * (1 + 1e-9)
+    assert times[0] <= times[1] * (1 + 1e-9)
 
 
 @settings(max_examples=40, deadline=None)
