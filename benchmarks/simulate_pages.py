@@ -127,11 +127,8 @@ def simulate_run() -> str:
     lines += [
         "",
         f"Best: a checkpoint every {best['checkpoint_interval_s']:.0f} s ({low:.0f} to {high:.0f} s cost less than "
-        f"0.1 %), {best['spare_nodes']} spare nodes. The same failures under other policies: "
-        + "; ".join(
-            f"{name} {p['goodput']['mean']:.0%} goodput, {p['tokens']['mean'] / 1e12:,.0f} · 10¹² tokens"
-            for name, p in policies.items()
-        )
+        f"0.1 %), {best['spare_nodes']} spare nodes. The same failures, by recovery policy: "
+        + "; ".join(f"{name} {p['goodput']['mean']:.0%} of the promised speed" for name, p in policies.items())
         + f". Step time: {run['step_time_from']}.",
     ]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kolossos.simulate.optimise import Search, reference_intervals_s, spare_candidates
 from kolossos.simulate.phases import phases
-from kolossos.simulate.play import Outcome, Prepared, chunked, prepare, simulate
+from kolossos.simulate.play import Outcome, Prepared, chunked, ideal_tokens, prepare, simulate
 from kolossos.simulate.spec import OperationSpec, RecoverySpec
 
 POLICIES: tuple[str, ...] = get_args(RecoverySpec.model_fields["policy"].annotation)
@@ -63,7 +63,7 @@ def _spares(axes: Any, spec: OperationSpec, chunks: list[Prepared], outcome: Out
     for count in counts:
         recovery = spec.recovery.model_copy(update={"spare_nodes": count})
         played = simulate(spec.model_copy(update={"recovery": recovery}), outcome.interval_s, chunks)
-        rows.append(played.tokens / spec.days / 1e9)
+        rows.append(played.goodput * ideal_tokens(played.spec, played.fleet) / spec.days / 1e9)
     runs = np.array(rows)
     axes.plot(counts, runs.mean(1), color=COLOURS[spec.recovery.policy], marker="o", linewidth=2)
     axes.fill_between(counts, runs.min(1), runs.max(1), color=COLOURS[spec.recovery.policy], alpha=0.2, linewidth=0)

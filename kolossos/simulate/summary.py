@@ -10,7 +10,7 @@ from kolossos.simulate.buckets import BUCKETS
 from kolossos.simulate.draw import causes_of
 from kolossos.simulate.optimise import Candidate, Search, mtbf_s, reference_intervals_s
 from kolossos.simulate.piecewise import Array
-from kolossos.simulate.play import Outcome
+from kolossos.simulate.play import Outcome, ideal_tokens
 from kolossos.simulate.power import as_dict, cost_usd, energy_mwh, rent_usd, step_power
 from kolossos.simulate.spec import DAY_S, OperationSpec
 from kolossos.simulate.spec_failures import load_table
@@ -127,11 +127,11 @@ def best_as_dict(search: Search) -> dict[str, Any]:
 
 
 def policies_as_dict(found: dict[str, Candidate]) -> dict[str, Any]:
-    """Goodput and tokens of each recovery policy on the same failures."""
+    """Goodput of each recovery policy on the same failures, and its tokens at the step time as promised."""
     return {
         name: {
             "goodput": quantiles(candidate.outcome.goodput),
-            "tokens": quantiles(candidate.outcome.tokens),
+            "tokens": quantiles(candidate.outcome.goodput * ideal_tokens(candidate.spec, candidate.outcome.fleet)),
             "checkpoint_interval_s": candidate.interval_s,
             "runs": candidate.spec.replicates,
         }
