@@ -26,12 +26,19 @@ def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
     console.print(f"[bold]{answer.job.model.name}[/bold] on {answer.cluster.name}: {_gpus(answer)}")
     console.print(f"layout: {full_layout(layout)}")
     console.print(_figures(answer))
-    console.print(_parts(answer))
-    console.print(_memory(answer))
+    if not answer.fits:
+        missing = (answer.priced.choice.memory_bytes - answer.job.gpu.memory_bytes) / GIB
+        console.print(f"[bold red]Does not fit[/bold red]: {missing:.1f} GiB too much on each GPU of the fullest stage")
+    for table, note in (_parts(answer), _memory(answer)):
+        console.print(table)
+        console.print(note, style="dim")
     if answer.runner_ups:
         console.print(_runner_ups(answer))
     if answer.found:
         console.print(_front(answer))
+        found = answer.found
+        counts = f"{found.priced:,} layouts priced in {found.seconds:.1f} s; {found.fitting:,} of them fit in memory"
+        console.print(counts, style="dim")
     if why:
         _show_why(console, answer, bought)
     console.print(_assumed(answer))
@@ -84,7 +91,7 @@ def _figures(answer: Answer) -> Table:
     return table
 
 
-def _parts(answer: Answer) -> Table:
+def _parts(answer: Answer) -> tuple[Table, str]:
     table = _table("part of the step", "s", "%", title="Where the step goes")
     step = answer.priced.step_time_s
     for part, seconds in answer.priced.parts.items():
@@ -92,11 +99,10 @@ def _parts(answer: Answer) -> Table:
             table.add_row(part.replace("_", " "), f"{seconds:.4f}", f"{100 * seconds / step:.1f}")
     hidden = {part: seconds for part, seconds in answer.priced.hidden.items() if seconds > 0}
     said = ", ".join(f"{part.removesuffix('_hidden')} {seconds:.3f} s" for part, seconds in hidden.items())
-    table.caption = f"hidden behind computation: {said}" if said else None
-    return table
+    return table, f"hidden behind computation: {said or 'nothing'}"
 
 
-def _memory(answer: Answer) -> Table:
+def _memory(answer: Answer) -> tuple[Table, str]:
     table = _table(
         "stage", "layers", "weights and states", "activations", "buffers, runtime", "total, GiB", title="Memory"
     )
@@ -105,8 +111,7 @@ def _memory(answer: Answer) -> Table:
         values = (stage.states, stage.activations, stage.other, stage.total)
         table.add_row(f"{stage.stage + 1} of {len(stages)}", str(stage.layers), *(f"{v / GIB:.1f}" for v in values))
     parts = ", ".join(f"{n} {b / GIB:.1f}" for n, b in answer.priced.memory_parts.items() if b > 0)
-    table.caption = f"fullest, of {answer.job.gpu.memory_bytes / GIB:.1f} GiB: {parts}"
-    return table
+    return table, f"of {answer.job.gpu.memory_bytes / GIB:.1f} GiB on the fullest stage: {parts}"
 
 
 def _runner_ups(answer: Answer) -> Table:
@@ -135,7 +140,6 @@ def _front(answer: Answer) -> Table:
     every = max(1, -(-len(found.front) // FRONT_SHOWN))
     for choice in found.front[::every]:
         table.add_row(*_choice(choice, answer.tokens))
-    table.caption = f"{found.priced:,} layouts priced in {found.seconds:.1f} s, {found.fitting:,} of them fit in memory"
     return table
 
 

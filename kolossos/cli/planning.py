@@ -55,6 +55,11 @@ def run_plan(request: Request) -> None:
         return
     job = _job(request, model, cluster)
     layout = read_layout(request.layout, job) if request.layout else None
+    if layout and request.gpus and layout.world_size != request.gpus:
+        raise InputError(
+            f"--layout {request.layout}: tp x pp x cp x dp_shard x dp_replicate = {layout.world_size:,}, which differs "
+            f"from --gpus {request.gpus:,}; leave dp_shard out, or choose it so that the product is {request.gpus:,}"
+        )
     job = job.with_layout(layout) if layout else job
     found = answer(job, cluster, request.tokens, layout, request.objective)
     _write(request, found)
@@ -130,26 +135,35 @@ def _job(request: Request, model: ModelSpec, cluster: ClusterSpec, pool: int = 0
 def read_layout(text: str, job: Job) -> Layout:
     """``tp=8,pp=4,...``: what is not said is one, or the job's; dp_shard takes the GPUs that are left."""
     said: dict[str, object] = {}
-    apply_overrides(said, [part for part in text.replace(" ", "").split(",") if part])
-    values: dict[str, object] = {
-        "micro_batch_size": 1,
-        "seq_len": job.seq_len,
-        "sharding": "optimizer",
-        "precision": job.precisions[0],
-        **said,
-    }
-    whole = [name for name in ("tp", "pp", "cp", "dp_replicate") if isinstance(values.get(name, 1), int)]
-    if len(whole) == 4 and "dp_shard" not in values:
-        model_ranks = 1
-        for name in whole:
-            model_ranks *= max(int(str(values.get(name, 1))), 1)
-        values["dp_shard"] = max(job.n_gpus // model_ranks, 1)
-    if "global_batch_size" not in values:
-        unit = int(str(values["micro_batch_size"])) * int(str(values.get("dp_shard", 1)))
-        unit *= int(str(values.get("dp_replicate", 1)))
-        unit *= int(str(values.get("pp", 1))) if int(str(values.get("vp", 1))) > 1 else 1
-        values["global_batch_size"] = max(round(job.batch / max(unit, 1)), 1) * unit
-    return Layout.parse(values, f"--layout {text}")
+    apply_overrides(
+        said, [part for part in text.replace(" ", "").split(",") if part], option="--layout", example="tp=8"
+    )
+    values = {"micro_batch_size": 1, "seq_len": job.seq_len, "sharding": "optimizer", "precision": job.precisions[0]}
+    values |= said
+    where = f"--layout {text}"
+    Layout.parse({**values, "global_batch_size": _product(values, *BATCH, where=where)}, where)
+    if "dp_shard" not in said:
+        values["dp_shard"] = max(job.n_gpus // _product(values, "tp", "pp", "cp", "dp_replicate", where=where), 1)
+    if "global_batch_size" not in said:
+        unit = _product(values, *BATCH, where=where)
+        if values.get("vp", 1) != 1:
+            unit *= _product(values, "pp", where=where)
+        values["global_batch_size"] = max(round(job.batch / unit), 1) * unit
+    return Layout.parse(values, where)
+
+
+BATCH = ("micro_batch_size", "dp_shard", "dp_replicate")
+
+
+def _product(values: dict, *names: str, where: str) -> int:
+    """Of sizes that must be whole numbers above 0."""
+    product = 1
+    for name in names:
+        size = values.get(name, 1)
+        if not isinstance(size, int) or size < 1:
+            raise InputError(f"{where}: key '{name}' = {size!r}: expected a whole number of at least 1")
+        product *= size
+    return product
 
 
 def _write(request: Request, found: Answer) -> None:

@@ -55,6 +55,11 @@ class Answer:
         return training_flops_per_token(self.job.model, self.job.seq_len) * self.tokens
 
     @property
+    def fits(self) -> bool:
+        """Whether the fullest stage has memory enough; a layout that was given may not."""
+        return self.priced.choice.memory_bytes <= self.job.gpu.memory_bytes
+
+    @property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """90 % bounds of the figures; those of days, energy and money move with the step's."""
         seconds = self.priced.step_time_s

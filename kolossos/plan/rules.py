@@ -169,10 +169,12 @@ def _says_batch(layout: Layout, bounds: Bounds) -> str:
 
 
 def _says_world(layout: Layout, bounds: Bounds) -> str:
+    replica = layout.tp * layout.pp * layout.cp
+    most = bounds.n_gpus // replica
+    right = f"dp_shard x dp_replicate can be at most {most:,}" if most else f"tp x pp x cp alone is {replica:,}"
     return (
         f"tp x pp x cp x dp_shard x dp_replicate = {layout.world_size:,} GPUs, but there are {bounds.n_gpus:,} "
-        f"{bounds.gpus}; dp_shard x dp_replicate can be at most "
-        f"{bounds.n_gpus // (layout.tp * layout.pp * layout.cp):,}"
+        f"{bounds.gpus}; {right}"
     )
 
 
@@ -286,6 +288,15 @@ RULES: tuple[Rule, ...] = (
         _axes("tp pp cp dp_shard dp_replicate"),
         lambda layout, b: layout.world <= b.n_gpus,
         _says_world,
+    ),
+    Rule(
+        "sharded gradients need a step of one micro-batch",
+        _axes("sharding micro_batch_size dp_shard dp_replicate global_batch_size"),
+        lambda layout, b: (layout.sharding != 2) | (layout.micro_batches <= 1),
+        lambda layout, b: (
+            f"sharding = gradients would reduce in each of the {layout.accumulation_steps} micro-batches of a step, "
+            "which is not priced; use optimizer or parameters"
+        ),
     ),
     Rule("the card has the precision", _axes("precision"), _precision, _says_precision),
 )

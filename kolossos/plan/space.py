@@ -9,6 +9,7 @@ Data-parallel degrees are the numbers with no prime factor above 5: within 5 % o
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from kolossos.plan.rules import RULES, divides
 from kolossos.specs.layout import Layout
 
 MICRO_BATCHES = (1.0, 2.0, 4.0, 8.0)
-SHARDS = (0.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+SHARDS = (0.0, 8.0, 32.0, 128.0, 512.0)
 """Ranks that a sharded tensor is spread over; 0 stands for all of dp."""
 SHORTEST_PIECE = 512
 """Tokens that a rank of a cp group keeps at least."""
@@ -138,9 +139,14 @@ def _variants() -> NDArray[np.float64]:
 
 
 def chunks(job: Job, space: Axes) -> Iterator[Chunk]:
-    """All layouts of the space that keep every rule."""
-    for group in space.groups:
-        columns, micro = _rows(job, space, group)
+    """All layouts of the space that keep every rule.
+
+    Those that gather parameters in every pass come apart: their formula is longer, and the others need not pay for it.
+    """
+    streamed = space.variants[1] == SHARDINGS.index("parameters")
+    halves = [replace(space, variants=space.variants[:, chosen]) for chosen in (~streamed, streamed)]
+    for group, half in product(space.groups, halves):
+        columns, micro = _rows(job, half, group)
         for start in range(0, micro.size, CHUNK):
             piece = slice(start, start + CHUNK)
             part = {name: column[piece] for name, column in columns.items()}
@@ -167,7 +173,8 @@ def _rows(job: Job, space: Axes, group: Group) -> tuple[dict[str, Column], NDArr
     batch = np.maximum(np.rint(job.batch / unit), 1.0) * unit
     mesh, micro = np.nonzero(np.abs(batch - job.batch) <= job.batch_slack * job.batch)
     batch, pp, vp, dp = batch[mesh, micro], pp[mesh], vp[mesh], dp[mesh]
-    row, variant = np.nonzero(_variant_mask(space, group, pp, vp, dp))
+    n_micro = batch / (dp * np.array(MICRO_BATCHES)[micro])
+    row, variant = np.nonzero(_variant_mask(space, group, pp, vp, dp, n_micro))
     schedule, sharding, shard = space.variants[:, variant]
     dp, batch, pp, vp = dp[row], batch[row], pp[row], vp[row]
     shard = np.where(shard == 0, dp, shard)
@@ -194,9 +201,10 @@ def _meshes(job: Job, space: Axes, group: Group) -> tuple[Column, Column, Column
     return pp[pipeline], vp[pipeline], dp[degree]
 
 
-def _variant_mask(space: Axes, group: Group, pp: Column, vp: Column, dp: Column) -> NDArray[np.bool_]:
+def _variant_mask(space: Axes, group: Group, pp: Column, vp: Column, dp: Column, n_micro: Column) -> NDArray[np.bool_]:
     schedule, sharding, shard = space.variants
     plain = ((pp > 1) & (vp == 1))[:, None] | (schedule == 0)
     some = (shard > 0) & (shard < dp[:, None]) & divides(np.maximum(shard, 1.0), dp[:, None])
     whole = (shard == 0) & ((dp[:, None] > 1) | (group.cp > 1))
-    return plain & ((sharding == 0) | some | whole)
+    priced = (sharding != 2) | (n_micro <= 1)[:, None]
+    return plain & priced & ((sharding == 0) | some | whole)

@@ -6,18 +6,20 @@ from typing import Any
 from kolossos.errors import InputError
 
 
-def apply_overrides(values: dict[str, Any], overrides: list[str]) -> None:
+def apply_overrides(
+    values: dict[str, Any], overrides: list[str], option: str = "--set", example: str = "optimizer.lr=0.001"
+) -> None:
     """Set dotted keys in ``values`` in place; a value is read as TOML, or as a plain string where it is none."""
     for override in overrides:
         key, separator, text = override.partition("=")
         parts = key.strip().split(".")
         if not separator or not all(parts):
-            raise InputError(f"--set {override}: expected key=value, such as optimizer.lr=0.001")
+            raise InputError(f"{option} {override}: expected key=value, such as {example}")
         table = values
         for part in parts[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise InputError(f"--set {override}: '{part}' is a value, not a table")
+                raise InputError(f"{option} {override}: '{part}' is a value, not a table")
         table[parts[-1]] = _value(text.strip())
 
 

@@ -37,7 +37,6 @@ def _spelt(name: str, value: object) -> str:
 def model_arguments(model: ModelSpec) -> Arguments:
     """The network."""
     found: Arguments = {
-        "use-mcore-models": True,
         "num-layers": model.n_layers,
         "hidden-size": model.dim,
         "num-attention-heads": model.n_heads,
