@@ -1,10 +1,14 @@
-"""The gate of a gated MLP and its derivative, as torch's own kernels."""
+"""The gate of a gated MLP and its derivative: torch's own kernels, or, compiled, formulas that cost half as much."""
 
+import math
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+CUBIC = 0.044715
+SLOPE = 2 * math.sqrt(2 / math.pi)
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
@@ -12,7 +16,7 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     if name == "silu":
         return F.silu
     assert name == "gelu_tanh", name
-    return lambda x: F.gelu(x, approximate="tanh")
+    return _gelu
 
 
 def activation_backward(name: str) -> Callable[[Tensor, Tensor], Tensor]:
@@ -20,4 +24,25 @@ def activation_backward(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     if name == "silu":
         return torch.ops.aten.silu_backward
     assert name == "gelu_tanh", name
-    return lambda grad, x: torch.ops.aten.gelu_backward(grad, x, approximate="tanh")
+    return _gelu_backward
+
+
+def _gelu(x: Tensor) -> Tensor:
+    if not torch.compiler.is_compiling():
+        return F.gelu(x, approximate="tanh")
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return (wide * _gate(wide)).to(x.dtype)
+
+
+def _gelu_backward(grad: Tensor, x: Tensor) -> Tensor:
+    if not torch.compiler.is_compiling():
+        return torch.ops.aten.gelu_backward(grad, x, approximate="tanh")
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    gate = _gate(wide)
+    slope = SLOPE * (1 + 3 * CUBIC * wide * wide)
+    return (grad * (gate + wide * gate * (1 - gate) * slope)).to(x.dtype)
+
+
+def _gate(wide: Tensor) -> Tensor:
+    """(1 + tanh(u)) / 2 = sigmoid(2 u): one exp, where tanh takes twice its time."""
+    return torch.sigmoid(SLOPE * wide * (1 + CUBIC * wide * wide))

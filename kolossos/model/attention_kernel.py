@@ -44,9 +44,7 @@ class Reach(NamedTuple):
         return cls(position_S, begins_BS.cummax(1).values)
 
 
-def attend(
-    q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach
-) -> Tensor:
+def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
     """Causal self-attention for training, [B, S, H, P]."""
     plain = softcap is None and reach.first_BS is None
     if plain and (

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = -1
-CHUNK_BYTES = 16 << 20  # of one chunk's logits: large enough for the matrix units, small beside a model's activations
+CHUNK_BYTES = 8 << 20  # of one chunk's logits: large enough for the matrix units, small beside a model's activations
 
 
 ChunkLoss = Callable[[Tensor, Tensor, Tensor, float, float | None], tuple[Tensor, Tensor, Tensor, Tensor]]

@@ -4,6 +4,7 @@ import shutil
 import sys
 
 import torch
+import torch._functorch.config
 
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
@@ -31,6 +32,9 @@ def compile_training(model: Decoder, mode: str, device: torch.device) -> str:
         if mode == "on":
             raise InputError(f"compute.compile = 'on', but {missing}; use 'auto' or 'off'")
         return f"off: {missing}"
+    # What an element-wise pass can make again from what is kept anyway need not be kept itself, even if a product wants
+    # it in backward: rounded weights, normed inputs, the gated hidden layer. A third of the activations, for no time.
+    torch._functorch.config.ban_recompute_materialized_backward = False
     for layer in model.layers:
         layer.compile(dynamic=False)
     model.norm.compile(dynamic=False)

@@ -1,7 +1,7 @@
-"""AdamW and Muon, both torch's own, behind one face whose state has the names of the parameters.
+"""AdamW (torch's own) and Muon behind one face whose state has the names of the parameters.
 
-Muon takes matrices. An expert tensor [E, in, out] is E of them: each is given to torch's Muon as a view, so that the
-parameter, its gradient and its momentum stay single tensors, which checkpoints and sharding want.
+Muon takes matrices. An expert tensor [E, in, out] is E of them; it stays one parameter with one momentum, which
+checkpoints and sharding want.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kolossos.model.decoder import Decoder
 from kolossos.specs.run import OptimizerSpec
+from kolossos.train.muon import Muon
 
 
 class Optimizer:
@@ -23,27 +24,21 @@ class Optimizer:
         rest = {n: p for n, p in self.parameters.items() if n not in matrices}
         self._state: dict[str, Tensor] = {}
         self._adamw = self._make_adamw(rest)
-        self._views: list[tuple[nn.Parameter, int, nn.Parameter]] = []
         self._muon = self._make_muon(matrices) if matrices else None
 
     def step(self, factor: float) -> Tensor:
         """Clip the gradients, update, clear them; the norm before clipping. ``factor`` scales the peak rates."""
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
-        nn.utils.clip_grads_with_norm_(self.parameters.values(), self.spec.clip_norm, norm)
-        for optimizer in (self._adamw, self._muon):
-            if optimizer is None:
-                continue
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * factor
-            if optimizer is self._muon:
-                for parameter, expert, view in self._views:
-                    view.grad = None if parameter.grad is None else parameter.grad[expert]
-            optimizer.step()
+        if norm.is_cuda or not norm <= self.spec.clip_norm:  # a GPU would have to be waited for
+            nn.utils.clip_grads_with_norm_(self.parameters.values(), self.spec.clip_norm, norm)
+        for group in self._adamw.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        self._adamw.step()
+        if self._muon is not None:
+            self._muon.step(factor)
         for parameter in self.parameters.values():
             parameter.grad = None
-        for _, _, view in self._views:
-            view.grad = None
         return norm
 
     def state(self) -> dict[str, Tensor]:
@@ -64,24 +59,13 @@ class Optimizer:
             }
         return optimizer
 
-    def _make_muon(self, parameters: dict[str, nn.Parameter]) -> torch.optim.Muon:
-        momenta: dict[nn.Parameter, Tensor] = {}
-        for name, parameter in parameters.items():
-            momentum = self._register(f"{name}.momentum_buffer", torch.zeros_like(parameter, requires_grad=False))
-            if parameter.ndim == 2:
-                momenta[parameter] = momentum
-                continue
-            for expert in range(parameter.shape[0]):
-                view = nn.Parameter(parameter.data[expert])
-                self._views.append((parameter, expert, view))
-                momenta[view] = momentum[expert]
-        optimizer = torch.optim.Muon(
-            list(momenta), lr=self.spec.muon_lr, momentum=self.spec.momentum, weight_decay=self.spec.weight_decay
-        )
-        optimizer.param_groups[0]["peak_lr"] = self.spec.muon_lr
-        for matrix, momentum in momenta.items():
-            optimizer.state[matrix]["momentum_buffer"] = momentum
-        return optimizer
+    def _make_muon(self, parameters: dict[str, nn.Parameter]) -> Muon:
+        momenta = [
+            self._register(f"{name}.momentum_buffer", torch.zeros_like(parameter, requires_grad=False))
+            for name, parameter in parameters.items()
+        ]
+        spec = self.spec
+        return Muon(list(parameters.values()), momenta, spec.muon_lr, spec.momentum, spec.weight_decay)
 
     def _register(self, name: str, tensor: Tensor) -> Tensor:
         self._state[name] = tensor

@@ -16,7 +16,7 @@ def inputs(length: int) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 200, 600])
-@pytest.mark.parametrize("softcap", [None, 2.0])
+@pytest.mark.parametrize("softcap", [None, 2.0, 80.0])
 @pytest.mark.parametrize("with_documents", [False, True])
 def test_chunked_attention_and_its_gradient_equal_the_plain_ones(
     length: int, softcap: float | None, with_documents: bool

@@ -9,6 +9,7 @@ from specs import grok_1_like, llama_like
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
 from kolossos.specs.run import OptimizerSpec, ScheduleSpec
+from kolossos.train.muon import NEWTON_SCHULZ_STEPS, orthogonalized
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.schedule import lr_factor
 
@@ -39,8 +40,17 @@ def test_muon_moves_each_expert_as_a_matrix_of_its_own() -> None:
     for parameter, gradient in zip(alone, up.grad, strict=True):
         parameter.grad = gradient.clone()
     Optimizer(model, OptimizerSpec(name="muon", muon_lr=0.02, momentum=0.9, clip_norm=1e9)).step(1.0)
-    torch.optim.Muon(alone, lr=0.02, momentum=0.9, weight_decay=0.1).step()
-    torch.testing.assert_close(up.detach(), torch.stack(list(alone)).detach())
+    torch.optim.Muon(alone, lr=0.02, momentum=0.9, weight_decay=0.1, ns_steps=NEWTON_SCHULZ_STEPS).step()
+    torch.testing.assert_close(up.detach(), torch.stack(list(alone)).detach(), atol=0.02 * 0.01, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (40, 24), (3, 24, 40), (2, 40, 24)])
+def test_muons_update_is_nearly_orthogonal(shape: tuple[int, ...]) -> None:
+    values = torch.linalg.svdvals(
+        orthogonalized(torch.randn(shape, generator=torch.Generator().manual_seed(1)), 5).float()
+    )
+    assert values.min() > 0.4
+    assert values.max() < 1.4
 
 
 def test_gradients_are_clipped_by_their_whole_norm() -> None:
