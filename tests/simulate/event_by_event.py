@@ -6,6 +6,7 @@ failures that wait for a node, and counts seconds as they pass.
 
 import heapq
 from collections import deque
+from collections.abc import Iterator
 from itertools import count
 
 from kolossos.simulate.draw import Draws
@@ -14,20 +15,31 @@ from kolossos.simulate.spec import OperationSpec
 FAILURE, RETURN, SERVED, READY, SAVE, SAVED, USABLE, RESUME = range(8)
 
 
+class Agenda:
+    """Events in order of time."""
+
+    def __init__(self) -> None:
+        self.heap: list[tuple[float, int, int, object]] = []
+        self.order = count()
+
+    def push(self, time: float, kind: int, what: object = None) -> None:
+        heapq.heappush(self.heap, (time, next(self.order), kind, what))
+
+    def until(self, horizon: float) -> Iterator[tuple[float, int, object]]:
+        while self.heap and self.heap[0][0] < horizon:
+            time, _, kind, what = heapq.heappop(self.heap)
+            yield time, kind, what
+
+
 def run(spec: OperationSpec, draws: Draws, interval_s: float) -> dict[str, float]:
     """Seconds of the job in each state, kept computing, and interruptions, for replicate 0."""
-    cause = spec.failures.resolved()[0]
-    horizon = spec.days * 86_400.0
+    cause, horizon = spec.failures.resolved()[0], spec.days * 86_400.0
     nodes = spec.fleet.gpus // spec.fleet.gpus_per_node
     share = (nodes - spec.recovery.spare_nodes) / nodes
     blocking, background = spec.checkpoint.blocking, spec.checkpoint.background
     restart = (spec.recovery.restart_s or 0.0) + (spec.recovery.load_s or 0.0)
-    order = count()
-    heap: list[tuple[float, int, int, object]] = []
-
-    def push(time: float, kind: int, what: object = None) -> None:
-        heapq.heappush(heap, (time, next(order), kind, what))
-
+    agenda = Agenda()
+    push = agenda.push
     for number, time in enumerate(draws.time_s):
         push(float(time), FAILURE, number)
     spares, queue = spec.recovery.spare_nodes, deque()
@@ -36,10 +48,7 @@ def run(spec: OperationSpec, draws: Draws, interval_s: float) -> dict[str, float
     state, now, life, stops = "computing", 0.0, 0, 0
     recovering: dict[int, float] = {}  # failure -> when its detection is over
     push(interval_s, SAVE, life)
-    while heap:
-        time, _, kind, what = heapq.heappop(heap)
-        if time >= horizon:
-            break
+    for time, kind, what in agenda.until(horizon):
         spent[state] += time - now
         work += time - now if state == "computing" else 0.0
         now = time
@@ -49,9 +58,8 @@ def run(spec: OperationSpec, draws: Draws, interval_s: float) -> dict[str, float
             else:
                 spares += 1
         elif kind == FAILURE:
-            hits = draws.hit[what] < share
             push(now + cause.repair_s, RETURN)
-            if hits:
+            if draws.hit[what] < share:
                 stops += 1
                 if state != "down":
                     work = 0.0  # whatever was not kept is gone
