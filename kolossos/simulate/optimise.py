@@ -107,7 +107,7 @@ def best_interval(
 def optimise(spec: OperationSpec, objective: Objective, replicates: int = 16, replicas: bool = False) -> Search:
     """Search interval, spares and (shrink-and-heal, if asked) replicas for ``objective``."""
     few = spec.model_copy(update={"replicates": min(replicates, spec.replicates)})
-    few = _with_fixed_step(few)
+    few = _with_fixed_step(few if few.recovery.spare_nodes is not None else _with_spares(few, 0))
     chunks = [prepare(few, r) for r in chunked(few)]
     best, tried = best_interval(few, chunks, objective)
     best, more = _scan(best, chunks, objective, spare_candidates(few), _with_spares)

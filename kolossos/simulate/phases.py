@@ -46,7 +46,7 @@ def phases(spec: OperationSpec) -> list[Phase]:
     """One phase for the start and one for each day on which GPUs join."""
     all_lots = lots(spec)
     joins = sorted({lot.joins for lot in all_lots})
-    spare_gpus = spec.recovery.spare_nodes * spec.fleet.gpus_per_node
+    spare_gpus = spec.recovery.own_spares * spec.fleet.gpus_per_node
     made = []
     reference = _capability([lot for lot in all_lots if lot.joins == 0])
     gpus_at_start = sum(lot.gpus for lot in all_lots if lot.joins == 0)
@@ -64,8 +64,8 @@ def phases(spec: OperationSpec) -> list[Phase]:
             Phase(
                 start_s=day * DAY_S,
                 nodes=nodes,
-                job_nodes=nodes - spec.recovery.spare_nodes,
-                spare_nodes=spec.recovery.spare_nodes,
+                job_nodes=nodes - spec.recovery.own_spares,
+                spare_nodes=spec.recovery.own_spares,
                 step_time_s=step,
                 tokens_per_s=spec.step.tokens / step,
                 cold_start_s=cold_start_s(gpus - spare_gpus)

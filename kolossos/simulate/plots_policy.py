@@ -57,7 +57,7 @@ def _intervals(axes: Any, spec: OperationSpec, chunks: list[Prepared], outcome: 
 
 
 def _spares(axes: Any, spec: OperationSpec, chunks: list[Prepared], outcome: Outcome) -> None:
-    used = outcome.spec.recovery.spare_nodes
+    used = outcome.spec.recovery.own_spares
     counts = sorted({*spare_candidates(spec), used})
     rows = []
     for count in counts:

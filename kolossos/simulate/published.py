@@ -151,7 +151,7 @@ def _llama(replicates: int, seed: int) -> list[Row]:
         "fleet": {"gpus": 16_384},
         "failures": {"table": "llama3-2024"},
         "checkpoint": {"bytes": 5.67e12, "mode": "sync"},
-        "recovery": {"restart_s": 200.0, "spare_nodes": 0, "repair_s": 0.0},
+        "recovery": {"restart_s": 200.0},
         "maintenance": {"every_days": 54.0 / 48.0, "duration_s": 0.0},
     }
     inputs = "Table 5 rates; 47 planned stops; cold start 200 s (FT-HSDP at 16K); detection of the table; 2 TB/s store"
@@ -219,7 +219,7 @@ def _rsc(replicates: int, seed: int) -> list[Row]:
     rows = []
     cases = ((16_384, 1.8, "projection"), (131_072, 0.23, "projection"), (1_024, 7.9, "measured, all 1,024-GPU jobs"))
     for gpus, published, kind in cases:
-        values = {"days": 30.0, "fleet": {"gpus": gpus}, "failures": {"table": "rsc-1"}, "recovery": {"repair_s": 0.0}}
+        values = {"days": 30.0, "fleet": {"gpus": gpus}, "failures": {"table": "rsc-1"}}
         hours = 720.0 / run(values, replicates, seed, 600.0).interruptions.mean()
         rows.append(
             Row(
@@ -247,7 +247,7 @@ def _hundred_thousand(replicates: int, seed: int) -> list[Row]:
     )
     rows = []
     for name, restart, detect, inputs in readings:
-        recovery = {"restart_s": restart, "repair_s": 0.0, "detect_s": detect}
+        recovery = {"restart_s": restart, "detect_s": detect}
         sync = run({**base, "recovery": recovery}, replicates, seed)
         share = float(sync.effective_share.mean())
         rows.append(

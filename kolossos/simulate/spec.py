@@ -106,7 +106,9 @@ class RecoverySpec(Spec):
     """What happens after a failure, with which spares."""
 
     policy: Literal["store", "peer-memory", "in-process", "shrink-and-heal"] = "store"
-    spare_nodes: NonNegativeInt = Field(default=0, description="hot spares, taken out of the fleet")
+    spare_nodes: NonNegativeInt | None = Field(
+        default=None, description="hot spares, taken out of the fleet; None: as many as needed, from outside of it"
+    )
     detect_s: NonNegativeFloat | None = Field(default=None, description="overrides what the failure table says")
     repair_s: NonNegativeFloat | None = Field(default=None, description="overrides what the failure table says")
     person_s: NonNegativeFloat = Field(default=3600.0, description="until a person has acted (estimate)")
@@ -125,6 +127,11 @@ class RecoverySpec(Spec):
     )
     replica_restart_s: NonNegativeFloat = Field(default=200.0, description="one replica, cold (FT-HSDP, 16K GPUs)")
     rejoin_stall_s: NonNegativeFloat = Field(default=0.0, description="all replicas wait when one comes back")
+
+    @property
+    def own_spares(self) -> int:
+        """Spare nodes that the fleet itself sets aside."""
+        return self.spare_nodes or 0
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -209,7 +216,7 @@ class OperationSpec(Spec):
         for lot in self.fleet.growth:
             if lot.joins >= self.days:
                 raise ValueError(f"growth on day {lot.joins:g}, but the run ends after {self.days:g} days")
-        spare_gpus = self.recovery.spare_nodes * self.fleet.gpus_per_node
+        spare_gpus = self.recovery.own_spares * self.fleet.gpus_per_node
         first = self.fleet.gpus + sum(lot.gpus for lot in self.fleet.growth if lot.joins == 0)
         if spare_gpus >= first:
             raise ValueError(

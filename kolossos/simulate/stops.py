@@ -97,6 +97,8 @@ def _failures(spec: OperationSpec, fleet: list[Phase], axis: Axis, draws: Draws)
     found = draws.time_s + silent_s
     keep = joined & (found < axis.horizon_s)
     corrupt = np.where(silent_s > 0, axis.key(draws.replicate, draws.time_s), NONE)
+    if spec.recovery.spare_nodes is None:  # a node from outside stands in at once; fabric and site still take repair
+        repair = np.where(np.isin(scope, ("fabric", "site")), repair, 0.0)
     lost = np.where(scope == "rack", spec.fleet.nodes_per_rack, np.isin(scope, ("gpu", "node")))
     at = axis.key(draws.replicate, found)
     order = np.flatnonzero(keep)[np.argsort(at[keep], kind="stable")]

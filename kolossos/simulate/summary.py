@@ -26,6 +26,8 @@ ASSUMPTIONS = (
     "about the failure table",
 )
 
+OUTSIDE = "spares come from outside the fleet whenever one is needed (recovery.spare_nodes is not set)"
+
 
 def quantiles(values: Array) -> dict[str, float]:
     """Mean and 5, 50, 95 % over the replicates."""
@@ -89,7 +91,7 @@ def summary(outcome: Outcome, search: Search | None = None) -> dict[str, Any]:
         "cost_usd_per_hour": quantiles(cost / spec.days / 24.0),
         "cost_usd_per_1e12_tokens": quantiles(cost / np.maximum(outcome.tokens, 1.0) * 1e12),
         "failure_table": _table(spec),
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": [*ASSUMPTIONS, *([OUTSIDE] if spec.recovery.spare_nodes is None else [])],
     }
     if spec.tokens is not None:
         made["days_to_tokens"] = {

@@ -16,7 +16,7 @@ PLAIN: dict[str, Any] = {
     "step": {"time_s": 1.0, "tokens": 1.0},
     "checkpoint": {"interval_s": 90.0, "blocking_s": 10.0, "background_s": 0.0},
     "failures": {"causes": [{"name": "gpu", "kind": "gpu", "per_1000_node_days": 0.0, "detect_s": 5.0}]},
-    "recovery": {"restart_s": 20.0, "load_s": 5.0},
+    "recovery": {"restart_s": 20.0, "load_s": 5.0, "spare_nodes": 0},
     "stragglers": {"kinds": []},
 }
 

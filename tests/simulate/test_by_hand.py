@@ -44,6 +44,15 @@ def test_two_spares_serve_two_failures_and_the_third_waits_for_the_first_repair(
     assert spent["spare"] == pytest.approx(2 * 1000.0 + 100.0 + 200.0 + 2 * (DAY - 2300.0))
 
 
+def test_spares_from_outside_never_keep_the_job_waiting(hours) -> None:
+    cause = {"name": "gpu", "kind": "gpu", "per_1000_node_days": 0.0, "detect_s": 5.0, "repair_s": 600.0}
+    spec = operation(failures={"causes": [cause]}, recovery={"spare_nodes": None})
+    spent = hours(played_with(spec, [1000.0, 1100.0]))
+    assert "waiting" not in spent
+    assert "repair" not in spent
+    assert spent["restart"] == pytest.approx(50.0)
+
+
 def test_silent_corruption_takes_the_work_since_it_began(hours) -> None:
     cause = {"name": "sdc", "kind": "sdc", "per_1000_node_days": 0.0, "detect_s": 0.0, "found_after_s": 1000.0}
     played = played_with(operation(failures={"causes": [cause]}), [1050.0], found_e=[2.0])

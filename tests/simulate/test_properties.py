@@ -59,7 +59,7 @@ def operations(draw: Any) -> Any:
         },
         recovery={
             "policy": draw(st.sampled_from(POLICIES)),
-            "spare_nodes": draw(st.integers(0, 4)),
+            "spare_nodes": draw(st.sampled_from([None, 0, 1, 4])),
             "restart_cv": draw(st.sampled_from([0.0, 0.5])),
             "replicas": 5,
             "min_replicas": draw(st.integers(1, 5)),
