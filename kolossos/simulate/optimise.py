@@ -19,7 +19,7 @@ from kolossos.simulate.power import cost_usd, energy_mwh
 from kolossos.simulate.spec import DAY_S, OperationSpec, RecoverySpec
 
 Objective = Literal["tokens-per-day", "cost-per-token"]
-GRID = np.geomspace(1 / 6, 6.0, 11)
+GRID = np.geomspace(1 / 6, 40.0, 14)
 FINE = (0.75, 0.87, 1.15, 1.33)
 
 
@@ -116,7 +116,8 @@ def optimise(spec: OperationSpec, objective: Objective, replicates: int = 16, re
         counts = [n for n in (4, 8, 16, 32, 64, 128) if n >= few.recovery.min_replicas]
         best, more = _scan(best, chunks, objective, counts, _with_replicas)
         tried += more
-    best, more = best_interval(best.spec, chunks, objective)
+    again, more = best_interval(best.spec, chunks, objective)
+    best = _best([best, again], objective)
     young, daly = reference_intervals_s(best.spec)
     return Search(objective, best, tried + more, young, daly)
 

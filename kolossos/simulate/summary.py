@@ -112,6 +112,7 @@ def best_as_dict(search: Search) -> dict[str, Any]:
     made: dict[str, Any] = {
         "objective": search.objective,
         "checkpoint_interval_s": best.interval_s,
+        "policy": best.spec.recovery.policy,
         "spare_nodes": best.spec.recovery.spare_nodes,
         "replicas": best.spec.recovery.replicas,
         "value": quantiles(value),

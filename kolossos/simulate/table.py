@@ -164,10 +164,11 @@ def _policies(found: dict[str, Any]) -> Table:
 
 def _best_line(best: dict[str, Any], intervals: dict[str, float]) -> str:
     low, high = best["near_best_interval_s"]
+    replicas = f", {best['replicas']} replicas" if best["policy"] == "shrink-and-heal" else ""
     line = (
         f"Best on the same failures ({best['replicates']} runs): a checkpoint every "
         f"[bold]{duration(best['checkpoint_interval_s'])}[/bold] (within 0.1 % from {duration(low)} to "
-        f"{duration(high)}), [bold]{best['spare_nodes']}[/bold] spare nodes. "
+        f"{duration(high)}), [bold]{best['spare_nodes']}[/bold] spare nodes{replicas}. "
         f"Young says {duration(intervals['young_s'])}, Daly {duration(intervals['daly_s'])}"
     )
     gain = best.get("gain_over_young")
