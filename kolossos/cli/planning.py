@@ -176,10 +176,21 @@ def _write(request: Request, found: Answer) -> None:
         plot_answer(found, request.plot)
         typer.echo(f"written: {request.plot}", err=True)
     if request.trace:
-        from kolossos.plan.trace import write_trace
-
-        write_trace(found.job, found.priced.layout, request.trace)
+        _write_trace(found, request.trace)
         typer.echo(f"written: {request.trace}", err=True)
+
+
+def _write_trace(found: Answer, path: Path) -> None:
+    """One step, played as a schedule of events."""
+    from kolossos.plan.columns import LayoutColumns
+    from kolossos.plan.events import schedule_step
+    from kolossos.plan.layer_kernels import layer_kernels
+    from kolossos.plan.trace import write_trace
+
+    layout = found.priced.layout
+    setting = found.job.setting(LayoutColumns.of(layout))
+    kernels = layer_kernels(setting.model, setting.hardware, setting.layout)
+    write_trace(schedule_step(kernels, setting), path, f"{found.job.model.name} on {found.cluster.name}: {layout}")
 
 
 def _print_json(record: dict) -> None:

@@ -54,7 +54,10 @@ class Mixed:
 
 
 def plan_mixed(jobs: list[Job], objective: str = "time") -> Mixed:
-    """Try all ways on the pools of ``jobs`` (one job for each kind, with the batch of the whole cluster)."""
+    """Try all ways on the pools of ``jobs`` (one job for each kind, with the batch of the whole cluster), in a
+    precision that every kind has."""
+    shared = tuple(p for p in jobs[0].precisions if all(p in job.precisions for job in jobs))
+    jobs = [replace(job, precisions=shared) for job in jobs]
     whole = sum(job.n_gpus for job in jobs)
     alone = [search(replace(job, batch=max(job.batch * job.n_gpus / whole, 1.0)), objective) for job in jobs]
     candidates = _candidates(alone)
@@ -106,4 +109,5 @@ def _contribution(job: Job, choice: Choice, share: float) -> Contribution:
         busy_share=priced.busy_share,
         memory_bytes=choice.memory_bytes,
         memory_of=job.gpu.memory_bytes,
+        parts=priced.parts,
     )

@@ -1,6 +1,6 @@
 """Data-parallel shares: each kind of GPU runs replicas of one layout, with micro-batches by its speed."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from kolossos.plan.job import Job
 from kolossos.plan.layer_kernels import layer_kernels
 from kolossos.plan.memory import memory_bytes
 from kolossos.plan.price import busy_seconds
+from kolossos.plan.priced import part_names
 from kolossos.plan.space import MICRO_BATCHES, smooth_numbers
 from kolossos.plan.step import step_seconds
 from kolossos.specs.layout import Layout
@@ -33,6 +34,8 @@ class Contribution:
     memory_of: float
     layers: tuple[int, ...] = ()
     """Layers of each of its stages, where stages differ."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """Seconds of its own step by part, where they are known."""
 
 
 Split = tuple[float, float, list[Contribution]]
@@ -155,6 +158,7 @@ def _split(jobs: list[Job], layout: Layout, kinds: list[_Kind], each: NDArray[np
                 busy_share=float(busy_seconds(step)[0] / step.step[0]),
                 memory_bytes=float(memory_bytes(setting).total[0]),
                 memory_of=job.gpu.memory_bytes,
+                parts={name: float(np.ravel(getattr(step, name))[0]) for name in part_names(step)},
             )
         )
     slowest = max(part.step_time_s for part in parts)

@@ -39,22 +39,27 @@ class PricedLayout:
     @property
     def parts(self) -> dict[str, float]:
         """Seconds by part, largest first; they add up to the step."""
-        return largest_first(self.step, lambda name: name != "step" and not name.endswith("_hidden"))
+        return largest_first(self.step, part_names(self.step))
 
     @property
     def hidden(self) -> dict[str, float]:
         """Seconds of communication behind computation, by axis."""
-        return largest_first(self.step, lambda name: name.endswith("_hidden"))
+        return largest_first(self.step, [name for name in self.step.__dataclass_fields__ if name.endswith("_hidden")])
 
     @property
     def memory_parts(self) -> dict[str, float]:
         """Bytes by part, largest first."""
-        return largest_first(self.memory, lambda name: True)
+        return largest_first(self.memory, list(self.memory.__dataclass_fields__))
 
 
-def largest_first(columns: StepColumns | MemoryColumns, wanted) -> dict[str, float]:
-    """The wanted fields of scalar columns as numbers."""
-    values = {name: float(getattr(columns, name)) for name in columns.__dataclass_fields__ if wanted(name)}
+def part_names(step: StepColumns) -> list[str]:
+    """The parts that add up to a step."""
+    return [name for name in step.__dataclass_fields__ if name != "step" and not name.endswith("_hidden")]
+
+
+def largest_first(columns: StepColumns | MemoryColumns, names: list[str]) -> dict[str, float]:
+    """Fields of scalar columns as numbers."""
+    values = {name: float(getattr(columns, name)) for name in names}
     return dict(sorted(values.items(), key=lambda item: -item[1]))
 
 

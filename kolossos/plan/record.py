@@ -112,7 +112,7 @@ def mixed_record(jobs: list[Job], cluster: ClusterSpec, mixed: Mixed, tokens: fl
         "n_gpus_idle": sum(part.n_idle for part in best.contributions),
         "layout": largest.layout.model_dump(),
         "step_time_s": best.step_time_s,
-        "parts": {},
+        "parts": max(best.contributions, key=lambda part: part.step_time_s).parts,
         "tokens_per_step": best.tokens_per_step,
         "tokens_per_s": 1.0 / best.seconds_per_token,
         "mfu": mfu,

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from kolossos.errors import InputError
 from kolossos.plan.columns import PRECISIONS, LayoutColumns, ModelColumns
+from kolossos.plan.divisibility import Mask, divides, fills_chunks
 from kolossos.plan.precisions import usable_precisions
 from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.layout import Layout, Precision
 from kolossos.specs.model import ModelSpec
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -75,18 +74,6 @@ def describe(layout: Layout) -> str:
     return " ".join([*shown, f"micro_batch_size={layout.micro_batch_size}"])
 
 
-def divides(part, whole) -> Mask:
-    """Where ``part`` divides ``whole``; for float64 columns that hold integers."""
-    ratio = whole / part
-    return ratio == np.floor(ratio)
-
-
-def missing_layers(layers, pp, vp):
-    """Layers that equal chunks would need beyond those there are."""
-    chunks = pp * vp
-    return np.ceil(layers / chunks - 1e-9) * chunks - layers
-
-
 def _tp_kv(layout: LayoutColumns, bounds: Bounds) -> Mask:
     kv = bounds.model.n_kv_heads
     return divides(layout.tp, kv) | divides(kv, layout.tp) | (bounds.model.mla > 0)
@@ -101,7 +88,7 @@ def _tp_domain(layout: LayoutColumns, bounds: Bounds) -> Mask:
 
 
 def _chunks(layout: LayoutColumns, bounds: Bounds) -> Mask:
-    return missing_layers(bounds.model.n_layers, layout.pp, layout.vp) <= np.where(layout.pp > 1, 2, 0)
+    return fills_chunks(bounds.model.n_layers, layout.pp, layout.vp)
 
 
 def _experts(layout: LayoutColumns, bounds: Bounds) -> Mask:
@@ -152,11 +139,11 @@ def _says_chunks(layout: Layout, bounds: Bounds) -> str:
     layers = int(bounds.model.n_layers)
 
     def fits(pp: int) -> bool:
-        return pp * layout.vp <= layers and float(missing_layers(layers, pp, layout.vp)) <= 2 * (pp > 1)
+        return pp * layout.vp <= layers and bool(fills_chunks(layers, np.float64(pp), layout.vp))
 
     return (
-        f"{layers} layers do not fill pp x vp = {layout.pp * layout.vp} equal chunks (one layer less at the first and "
-        f"the last is allowed); try pp = {_near(layout.pp, fits, layers + 1) or 1}"
+        f"{layers} layers do not fill pp x vp = {layout.pp * layout.vp} equal chunks (two layers less at the first and "
+        f"at the last are allowed); try pp = {_near(layout.pp, fits, layers + 1) or 1}"
     )
 
 

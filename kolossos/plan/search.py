@@ -15,9 +15,10 @@ from kolossos.plan.job import Job
 from kolossos.plan.layer_table import LayerTable, layer_table
 from kolossos.plan.memory import memory_with
 from kolossos.plan.pareto import Front
+from kolossos.plan.pipeline import stages
 from kolossos.plan.price import energy_per_second
 from kolossos.plan.space import Axes, Chunk, axes, chunks
-from kolossos.plan.step import stages, step_totals
+from kolossos.plan.step import step_totals
 from kolossos.specs.layout import Layout
 
 OBJECTIVES = ("time", "cost", "energy")

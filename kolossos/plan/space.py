@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kolossos.plan.columns import PRECISIONS, RECOMPUTE, SCHEDULES, SHARDINGS, Column, LayoutColumns
+from kolossos.plan.divisibility import divides
 from kolossos.plan.job import Job
-from kolossos.plan.rules import RULES, divides
+from kolossos.plan.rules import RULES
 from kolossos.specs.layout import Layout
 
 MICRO_BATCHES = (1.0, 2.0, 4.0, 8.0)

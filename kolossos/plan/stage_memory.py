@@ -8,7 +8,7 @@ from kolossos.plan.columns import LayoutColumns
 from kolossos.plan.job import Job
 from kolossos.plan.memory import activation_bytes, memory_with
 from kolossos.plan.parameters import stage_parameters
-from kolossos.plan.step import stages
+from kolossos.plan.pipeline import stages
 from kolossos.specs.layout import Layout
 
 
@@ -32,7 +32,7 @@ class StageMemory:
 
 
 def stage_layers(n_layers: int, pp: int, vp: int) -> list[int]:
-    """Layers of each stage: equal chunks, of which up to two layers are missing at the ends (``step.stages``)."""
+    """Layers of each stage: equal chunks, of which a few layers are missing at the ends (``pipeline.stages``)."""
     full = int(np.ceil(n_layers / (pp * vp) - 1e-9)) * vp
     missing = full * pp - n_layers
     layers = [full] * pp

@@ -117,17 +117,21 @@ def layout_arguments(model: ModelSpec, layout: Layout) -> Arguments:
 
 
 def _pipeline(model: ModelSpec, layout: Layout) -> Arguments:
-    """Layers by stage: equal chunks, where the embedding and the loss may stand for a layer each."""
+    """Layers by stage: equal chunks, where the embedding and the loss may stand for a layer each; else one by one."""
     if layout.pp == 1:
         return {}
     layers = stage_layers(model.n_layers, layout.pp, layout.vp)
-    found: Arguments = {}
-    if sum(layers) < max(layers) * layout.pp:
+    chunk = max(layers) // layout.vp
+    missing = max(layers) * layout.pp - model.n_layers
+    if missing > 2:
+        chunks = [chunk] * (layout.pp * layout.vp)
+        chunks[0], chunks[-1] = chunk - missing // 2, chunk - (missing - missing // 2)
+        return {"pipeline-model-parallel-layout": "'E" + "|".join("t" * n for n in chunks) + "L'"}
+    found: Arguments = {"num-layers-per-virtual-pipeline-stage": chunk} if layout.vp > 1 else {}
+    if missing:
         found["account-for-loss-in-pipeline-split"] = True
-        if sum(layers) + 2 == max(layers) * layout.pp:
-            found["account-for-embedding-in-pipeline-split"] = True
-    if layout.vp > 1:
-        found["num-layers-per-virtual-pipeline-stage"] = max(layers) // layout.vp
+    if missing == 2:
+        found["account-for-embedding-in-pipeline-split"] = True
     return found
 
 

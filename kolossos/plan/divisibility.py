@@ -1,0 +1,23 @@
+"""What divides what, over columns of whole numbers."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+
+def divides(part, whole) -> Mask:
+    """Where ``part`` divides ``whole``; for float64 columns that hold integers."""
+    ratio = whole / part
+    return ratio == np.floor(ratio)
+
+
+MOST_MISSING = 4
+"""Layers that a pipeline's two ends together may have less than the other stages."""
+
+
+def fills_chunks(layers, pp, vp) -> Mask:
+    """Where ``layers`` fill pp x vp equal chunks but for a few at the ends, each of which keeps a layer at least."""
+    chunk = np.ceil(layers / (pp * vp) - 1e-9)
+    missing = chunk * pp * vp - layers
+    return (missing <= np.where(pp > 1, MOST_MISSING, 0)) & (np.ceil(missing / 2) < chunk)
