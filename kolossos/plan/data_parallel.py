@@ -99,13 +99,17 @@ def data_parallel(layer: LayerPasses, stage: Stages, setting: Setting) -> DataPa
     n, piped = layout.micro_batches, in_passes & (layout.pp > 1)
     gather, reduce = traffic.vocabulary_gather, traffic.vocabulary_reduce
     embedding = (gather + reduce) * in_passes
-    late = _where(setting.software.dp_overlap > 0, np.maximum(gather - layer.forward, 0.0), gather + reduce)
+    head = 2.0 * gather + reduce
+    covered = np.minimum(gather, layer.forward) + reduce * (
+        traffic.layer_gather + traffic.layer_reduce < layer.backward
+    )
+    head = _where(setting.software.dp_overlap > 0, head - covered, head)
     return DataParallel(
         forward=shown[0] + share * hidden[0],
         backward=shown[1] + share * hidden[1],
         weight_gradient=shown[2] + share * hidden[2],
         embedding=embedding,
-        head=(late + gather) * piped,
+        head=head * piped,
         once=slower,
         exposed=once + (shown[0] + shown[1] + shown[2] + embedding / layout.pp) * n,
         hidden=once_hidden + (hidden[0] + hidden[1] + hidden[2]) * n,
@@ -125,7 +129,7 @@ def _once_a_step(
     gathers, reduces = _all(gather, gather_v, stage, setting), _all(reduce, reduce_v, stage, setting)
     early = _where(overlap, _once(gather, gather_v, layer.forward, stage, setting), gathers)
     late = _where(overlap, _once(reduce, reduce_v, last, stage, setting), reduces)
-    in_chain = _in_chain(reduces * ~apart, reduces - late, layer.backward, stage, setting)
+    in_chain = _in_chain(reduce * ~apart, reduce_v * ~apart, reduces - late, layer.backward, stage, setting)
     return early + late, (gathers + reduces) - (early + late), _where(overlap, in_chain, np.zeros(()))
 
 
@@ -182,10 +186,14 @@ def _once(per_layer: Column, per_matrix: Column, work: Column, stage: Stages, se
     between = ((layout.vp - 1.0) * layout.pp * full + second) * slowed
     chunk = per_layer * (full - missing) + per_matrix - work * inside
     all_chunks = _all(per_layer, per_matrix, stage, setting) - work * (inside + between)
+    if np.any(missing):  # then the next stage has more to send, from one pass earlier
+        all_chunks = all_chunks + np.maximum(per_layer * missing - per_matrix - work * (full * slowed), 0.0)
     return np.maximum(per_layer + per_matrix, np.maximum(chunk, all_chunks))
 
 
-def _in_chain(talk: Column, hidden: Column, work: Column, stage: Stages, setting: Setting) -> Column:
+def _in_chain(
+    per_layer: Column, per_matrix: Column, hidden: Column, work: Column, stage: Stages, setting: Setting
+) -> Column:
     """What the last micro-batch loses on all the other stages that it passes, where gradients are reduced beside it.
 
     Chunks of one layer reduce behind the pass that follows, which is only now and then one that others wait for.
@@ -193,7 +201,8 @@ def _in_chain(talk: Column, hidden: Column, work: Column, stage: Stages, setting
     layout, share = setting.layout, setting.hardware.collective_share
     beside = np.maximum(1.0 - layout.vp / stage.layers, 0.5 * (1.0 - share) * (1.0 - 1.0 / layout.vp))
     stages = share * beside * layout.pp * (layout.pp > 1)
-    slowed = np.minimum(talk * stages, work * (stages * stage.layers / (1.0 - share)))
+    talk = per_layer * (stage.layers * stages) + per_matrix * (share * (layout.pp > 1))
+    slowed = np.minimum(talk, work * (stages * stage.layers / (1.0 - share)))
     return np.maximum(slowed - share * hidden, 0.0)
 
 

@@ -87,9 +87,9 @@ def _with_embedding(through_last: Column, passes: StagePasses, first: Column, se
     layout, n = setting.layout, setting.layout.micro_batches
     more = passes.embedding
     once = through_last + more * np.where(layout.pp > 1, 1.0, n)
-    body = passes.forward + passes.backward
-    filled = (body - passes.weight_gradient - more) * ((layout.pp - 1.0) / layout.vp)
-    through_first = ((body + passes.weight_gradient) * first + more) * n + filled
+    f, b, w = passes.forward, passes.backward, passes.weight_gradient
+    filled = np.maximum(b + np.maximum(f - w, 0.0) - more, 0.0) * ((layout.pp - 1.0) / layout.vp)
+    through_first = ((f + b + w) * first + more) * n + filled
     return np.where(more > 0, np.maximum(once, through_first), through_last)
 
 
