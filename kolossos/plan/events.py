@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kolossos.plan.blocks import Setting
-from kolossos.plan.events_order import Task, peak_in_flight, stage_order
+from kolossos.plan.events_order import WEIGHT, Task, peak_in_flight, stage_order
 from kolossos.plan.events_play import Played, Transfer, play
 from kolossos.plan.events_table import EventTable, event_table
 from kolossos.plan.events_units import PARTS
@@ -118,7 +118,8 @@ def _close(work: Work, played: Played) -> tuple[list[Transfer], float]:
         end = barrier + work.shards_s
         if work.shards_s > 0:
             closing.append(Transfer(index, task, "shards one by one", barrier, work.shards_s))
-        closing.append(Transfer(index, task, "optimizer", end, stage.optimizer_s))
+        if stage.optimizer_s > 0:
+            closing.append(Transfer(index, task, "optimizer", end, stage.optimizer_s))
         end += stage.optimizer_s
         if not work.dp_overlap and work.gathers and stage.gather_s > 0:
             closing.append(Transfer(index, task, "gather parameters", end, stage.gather_s))
@@ -136,7 +137,7 @@ def _stage_seconds(work: Work, played: Played, closing: list[Transfer], step_s: 
     parts = {f.name: np.zeros(n_stages) for f in fields(StageSeconds)}
     for index, stage in enumerate(work.stages):
         for chunk in stage.passes:
-            for usual in chunk:
+            for usual in chunk if work.zero_bubble else chunk[:WEIGHT]:
                 for name in (*PARTS, "dp_exposed"):
                     parts[name][index] += usual.parts[name] * work.n_micro
     parts["overhead"] += work.overhead_s

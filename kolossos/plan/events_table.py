@@ -94,8 +94,9 @@ def event_table(work: Work, played: Played, closing: list[Transfer]) -> EventTab
     for done in closing:
         stream = COMPUTE if done.name in ("optimizer", "jitter") else DP
         rows.add(done.stage, -1, -1, stream, done.name, done.start_s, done.duration_s)
-    for stage in range(len(work.stages)):
-        rows.add(stage, -1, -1, COMPUTE, "step overhead", 0.0, work.overhead_s)
+    if work.overhead_s > 0:
+        for stage in range(len(work.stages)):
+            rows.add(stage, -1, -1, COMPUTE, "step overhead", 0.0, work.overhead_s)
     return rows.table()
 
 
@@ -133,7 +134,8 @@ def _add_transfers(rows: _Rows, transfers: list[Transfer], stream: int) -> None:
     groups: dict[tuple[int, int, str], list[Transfer]] = defaultdict(list)
     for one in transfers:
         name = one.name if one.to_stage < 0 else f"{one.name} to stage {one.to_stage}"
-        groups[one.stage, one.task.chunk, name].append(one)
+        if one.duration_s > 0:
+            groups[one.stage, one.task.chunk, name].append(one)
     for (stage, chunk, name), sent in groups.items():
         micro_batches = np.array([one.task.micro_batch for one in sent])
         start, duration = np.array([one.start_s for one in sent]), np.array([one.duration_s for one in sent])
