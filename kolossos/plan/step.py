@@ -72,8 +72,8 @@ class StepTotals(Columns):
     """The step and what depends on more than its layers, in seconds."""
 
     step: Column
-    bubble: Column
-    imbalance: Column
+    pipeline: Column
+    """From the first forward to the last backward."""
     pp_exposed: Column
     dp_exposed: Column
     dp_hidden: Column
@@ -108,9 +108,13 @@ def step_seconds(kernels: LayerKernels, setting: Setting) -> StepColumns:
     layer = layer_seconds(blocks(kernels, setting), setting)
     whole = step_totals(layer_totals(layer), setting)
     layout, n_micro = setting.layout, setting.layout.micro_batches
-    head = layer.head_forward + layer.head_backward
-    mean = (layer.forward + layer.backward) * stages(setting).mean_layers + head * (1.0 / layout.pp)
-    work = mean * n_micro
+    head, stage = layer.head_forward + layer.head_backward, stages(setting)
+    per_layer = layer.forward + layer.backward
+    work = (per_layer * stage.mean_layers + head * (1.0 / layout.pp)) * n_micro
+    last = stage.layers_last * per_layer.total + head.total
+    slowest = np.where(layout.pp > 1, np.maximum(stage.layers * per_layer.total, last) * n_micro, work.total)
+    contention = whole.dp_hidden * setting.hardware.collective_share
+    rest = whole.pp_exposed + whole.dp_exposed + contention + whole.optimizer + whole.jitter
     return StepColumns(
         step=whole.step,
         matmul=work.matmul,
@@ -118,14 +122,14 @@ def step_seconds(kernels: LayerKernels, setting: Setting) -> StepColumns:
         elementwise=work.elementwise,
         quantize=work.quantize,
         overhead=work.overhead + setting.software.step_overhead_s,
-        contention=work.contention + whole.dp_hidden * setting.hardware.collective_share,
+        contention=work.contention + contention,
         tp_exposed=work.tp_exposed,
         cp_exposed=work.cp_exposed,
         ep_exposed=work.ep_exposed,
         pp_exposed=whole.pp_exposed,
         dp_exposed=whole.dp_exposed,
-        bubble=whole.bubble,
-        imbalance=whole.imbalance,
+        bubble=whole.step - slowest - rest - setting.software.step_overhead_s,
+        imbalance=slowest - work.total,
         optimizer=whole.optimizer,
         jitter=whole.jitter,
         tp_hidden=work.tp_hidden,
@@ -139,10 +143,6 @@ def step_totals(layer: LayerTotals, setting: Setting) -> StepTotals:
     """Price whole steps from the totals of their layers: all that a search needs of a layout."""
     layout, software, stage = setting.layout, setting.software, stages(setting)
     n_micro, pipelined = layout.micro_batches, layout.pp > 1
-    per_layer = layer.forward + layer.backward
-    mean = per_layer * stage.mean_layers + layer.head / layout.pp
-    slowest = np.maximum(stage.layers * per_layer, stage.layers_last * per_layer + layer.head)
-    slowest = np.where(pipelined, slowest, mean)
     hand_shake = software.micro_batch_overhead_s * layout.vp * pipelined
     apart = np.where((layout.schedule > 0) & pipelined, layer.weight_gradient, 0.0)
     passes = LayerPasses(layer.forward, layer.backward - apart, apart)
@@ -154,13 +154,9 @@ def step_totals(layer: LayerTotals, setting: Setting) -> StepTotals:
     one_by_one = software.shard_overhead_s * (layout.dp_shard - 1.0) * (layout.sharding > 0)
     quiet = filled + traffic.once + (hops + optimizer + one_by_one + software.step_overhead_s)
     jitter = quiet * (software.jitter * np.log2(np.maximum(layout.world / 8.0, 1.0)))
-    in_passes = (
-        traffic.forward + traffic.backward + traffic.weight_gradient + (traffic.embedding / layout.pp + hand_shake)
-    )
     return StepTotals(
         step=quiet + jitter,
-        bubble=filled - (slowest + in_passes) * n_micro,
-        imbalance=(slowest - mean) * n_micro,
+        pipeline=filled,
         pp_exposed=hops + hand_shake * n_micro,
         dp_exposed=traffic.exposed + one_by_one,
         dp_hidden=traffic.hidden,
