@@ -19,18 +19,22 @@ BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def time_to_beat() -> str:
     rows = json.loads((RESULTS / "time_to_beat.json").read_text())
     machine = rows[0]["machine"]
-    lines = ["| training time | steps | bits/byte | `gzip -9` | `xz -9` |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| training took | steps | tokens | tokens/s | bits/byte | `gzip -9` | `xz -9` |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
     for row in rows:
         gzip, xz = (row["compressors_bits_per_byte"][name] for name in ("gzip -9", "xz -9"))
+        seconds, tokens = row["training_seconds"], row["tokens"]
         lines.append(
-            f"| {row['minutes']:g} min | {row['steps']:,} | {row['bits_per_byte']:.3f} | {gzip:.3f} | {xz:.3f} |"
+            f"| {seconds / 60:.1f} min | {row['steps']:,} | {tokens:,} | {tokens / seconds:,.0f} "
+            f"| {row['bits_per_byte']:.3f} | {gzip:.3f} | {xz:.3f} |"
         )
     for name in ("gzip -9", "xz -9"):
-        beaten = [row["minutes"] for row in rows if row["bits_per_byte"] < row["compressors_bits_per_byte"][name]]
-        when = f"beaten after {min(beaten):g} minutes of training" if beaten else "not beaten in the times measured"
+        beaten = [row for row in rows if row["bits_per_byte"] < row["compressors_bits_per_byte"][name]]
+        when = f"beaten within {beaten[0]['tokens']:,} tokens" if beaten else "not beaten in the lengths measured"
         lines += ["", f"`{name}`: {when}."]
     where = f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}, {rows[0]['date']}"
-    return "\n".join([*lines, "", f"({where}; `python benchmarks/time_to_beat.py`)"])
+    lengths = " ".join("--{1} {0}".format(*row["run"].split("-")) for row in rows)
+    return "\n".join([*lines, "", f"({where}; `python benchmarks/time_to_beat.py {lengths}`)"])
 
 
 def train_speed() -> str:
