@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import fields, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -25,7 +26,9 @@ from kolossos.plan.software import SoftwareColumns
 from kolossos.plan.step import step_seconds
 from kolossos.specs.catalogue import load_gpu, load_model
 from kolossos.specs.cluster import FabricSpec
+from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.layout import Layout
+from kolossos.specs.model import ModelSpec
 
 MODELS = (
     "llama3-8b",
@@ -189,10 +192,19 @@ def test_an_order_that_waits_in_a_circle_is_refused() -> None:
         play(work, [stage_order(0, 2, 1, 1)[::-1], stage_order(1, 2, 1, 1)])
 
 
+@cache
+def surroundings(model: str, card: str) -> tuple[ModelSpec, GpuSpec, Bounds, HardwareColumns]:
+    spec, gpu, coefficients = load_model(model), load_gpu(card), load_coefficients()
+    domain = 72 if card == "gb200" else 8
+    links = coefficients.links[gpu.family]
+    hardware = HardwareColumns.of(gpu, coefficients.gpu(gpu), links, domain, FabricSpec())
+    return spec, gpu, Bounds.of(spec, gpu, domain, 10**9), hardware
+
+
 def draw_setting(rng: random.Random) -> Setting | None:
     """A random layout with its surroundings; None if it breaks a rule or does not fit."""
-    coefficients = load_coefficients()
-    spec, gpu = load_model(rng.choice(MODELS)), load_gpu(rng.choice(["h100", "a100-80g", "b200", "gb200"]))
+    software = load_coefficients().software
+    spec, gpu, bounds, hardware = surroundings(rng.choice(MODELS), rng.choice(["h100", "a100-80g", "b200", "gb200"]))
     pp, tp = rng.choice([1, 1, 2, 3, 4, 6, 8, 12, 16]), rng.choice([1, 2, 4, 8])
     vp = rng.choice([1, 1, 2, 3, 4, 5, 6, 8]) if pp > 1 else 1
     n_micro = pp * rng.choice([1, 2, 3, 4, 8]) if vp > 1 else rng.choice([1, 2, 3, 4, 6, 8, 16, 24, 32, 64])
@@ -214,18 +226,12 @@ def draw_setting(rng: random.Random) -> Setting | None:
         schedule=rng.choice(["1f1b", "zero-bubble"]) if vp == 1 and pp > 1 else "1f1b",
         sharding=rng.choice(["none", "optimizer", "gradients", "parameters"]),
     )
-    domain, fabric, columns = 72 if gpu.name == "gb200" else 8, FabricSpec(), LayoutColumns.of(layout)
-    if int(broken(columns, Bounds.of(spec, gpu, domain, 10**9))) >= 0:
+    columns = LayoutColumns.of(layout)
+    if int(broken(columns, bounds)) >= 0:
         return None
-    links = coefficients.links[gpu.family]
-    generation = coefficients.software[rng.choice(sorted(coefficients.software))]
-    setting = Setting(
-        ModelColumns.of(spec),
-        HardwareColumns.of(gpu, coefficients.gpu(gpu), links, domain, fabric),
-        SoftwareColumns.of(generation),
-        columns,
-        np.array(float(rng.random() < 0.8)),
-    )
+    generation = SoftwareColumns.of(software[rng.choice(sorted(software))])
+    sequence_parallel = np.array(float(rng.random() < 0.8))
+    setting = Setting(ModelColumns.of(spec), hardware, generation, columns, sequence_parallel)
     return setting if float(memory_bytes(setting).total) <= gpu.memory_bytes else None
 
 
