@@ -79,7 +79,9 @@ def _degree(job: Job, layout: Layout) -> int:
     return int(usable[-1]) if usable.size else 0
 
 
-def _columns(layout: Layout, dp_total: int, micro_batches: float, sizes: np.ndarray, recompute: np.ndarray):
+def _columns(
+    layout: Layout, dp_total: int, micro_batches: float | np.ndarray, sizes: np.ndarray, recompute: np.ndarray
+) -> LayoutColumns:
     """Rows of ``layout`` whose replicas are ``dp_total`` and whose pipelines run ``micro_batches`` micro-batches."""
     scalars = LayoutColumns.of(layout)
     shard = 1.0 if layout.sharding == "none" else float(dp_total)

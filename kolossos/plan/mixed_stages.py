@@ -9,14 +9,14 @@ import numpy as np
 
 from kolossos.plan.blocks import blocks
 from kolossos.plan.columns import LayoutColumns
-from kolossos.plan.data_parallel import data_parallel
+from kolossos.plan.data_parallel import LayerPasses, data_parallel
 from kolossos.plan.job import Job
 from kolossos.plan.layer_kernels import layer_kernels
 from kolossos.plan.layer_table import computing_seconds
 from kolossos.plan.memory import activation_bytes, memory_with
 from kolossos.plan.mixed_shares import Contribution, Split
 from kolossos.plan.parameters import stage_parameters
-from kolossos.plan.pipeline import StagePasses, Stages, hop_seconds
+from kolossos.plan.pipeline import Stages, hop_seconds, hops_that_show
 from kolossos.plan.space import smooth_numbers
 from kolossos.plan.step import layer_seconds, optimizer_seconds
 from kolossos.specs.layout import Layout
@@ -109,7 +109,8 @@ def _price(kinds: list[_Kind], layout: Layout) -> Split | None:
         return None
     closing = [_closing(kind, layout, n) for kind, n in zip(stages, layers, strict=True)]
     setting = stages[0].job.setting(LayoutColumns.of(layout))
-    hops = 2 * float(hop_seconds(setting)) * (n_micro + layout.pp - 1)
+    hops = float(hop_seconds(setting) * hops_that_show(setting))
+    hops += n_micro * float(setting.software.micro_batch_overhead_s)
     quiet = n_micro * max(times) + sum(times) - max(times) + hops + max(closing)
     quiet += float(setting.software.step_overhead_s)
     step = quiet * (1 + float(setting.software.jitter) * np.log2(max(layout.world_size / 8, 1)))
@@ -126,9 +127,10 @@ def _closing(kind: _Kind, layout: Layout, layers: int) -> float:
     """What shows of the gradients' and parameters' traffic, and the optimizer, of a stage with so many layers."""
     setting, held = _held(kind, layout, layers)
     count, none = np.float64(layers), np.zeros(())
-    passes = StagePasses(count * kind.forward, count * kind.backward, none, none, none)  # pyright: ignore
+    passes = LayerPasses(np.float64(kind.forward), np.float64(kind.backward), none)  # pyright: ignore
     stage = Stages(count, count, count, count)  # pyright: ignore
-    return float(data_parallel(passes, stage, setting).once + optimizer_seconds(held, setting))
+    one_by_one = setting.software.shard_overhead_s * (layout.dp_shard - 1) * (layout.sharding != "none")
+    return float(data_parallel(passes, stage, setting).once + optimizer_seconds(held, setting) + one_by_one)
 
 
 def _memory(kind: _Kind, layout: Layout, layers: int, stage: int) -> float:

@@ -13,7 +13,7 @@ from kolossos.plan.answer import answer
 from kolossos.plan.explain import purchases
 from kolossos.plan.job import Job
 from kolossos.plan.mixed import plan_mixed
-from kolossos.plan.mixed_stages import spread_layers
+from kolossos.plan.mixed_stages import spread_layers, stages_of
 from kolossos.plan.pareto import undominated
 from kolossos.plan.priced import price_layouts
 from kolossos.plan.promise import promise_step
@@ -232,6 +232,22 @@ def test_two_pools_of_one_kind_are_as_good_as_one(mixed):
     whole = search(replace(jobs[0], n_gpus=16)).best
     assert whole is not None
     assert together.seconds_per_token == pytest.approx(whole.seconds_per_token, rel=0.03)
+
+
+def test_stages_on_two_pools_of_one_kind_take_as_long_as_one_pipeline(mixed):
+    jobs, _ = mixed
+    small_head = SHALLOW.model_copy(update={"vocab_size": 1024})
+    half = replace(jobs[0], n_gpus=8, model=small_head)
+    layout = Layout(
+        tp=2, pp=4, dp_shard=2, micro_batch_size=1, global_batch_size=488, seq_len=2048, sharding="optimizer"
+    )
+    split = stages_of([half, half], [layout])
+    assert split is not None
+    step, tokens, parts = split
+    whole = price_layouts(replace(half, n_gpus=16), [parts[0].layout])[0]
+    assert tokens == whole.tokens_per_step
+    assert step == pytest.approx(whole.step_time_s, rel=0.02)
+    assert sum(sum(part.layers) for part in parts) == SHALLOW.n_layers
 
 
 @given(
