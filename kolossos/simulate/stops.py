@@ -176,8 +176,9 @@ def _too_few(spec: OperationSpec, axis: Axis, down: StepFunction, failures: _Fai
     falling = short.keys[np.diff(short.values, prepend=0.0) < 0]
     if not len(falling):
         return failures.at
-    after = falling[np.minimum(np.searchsorted(falling, failures.at, side="right"), len(falling) - 1)]
-    return np.where(short.at(failures.at) > 0, np.minimum(after, axis.ends[failures.replicate]), failures.at)
+    now = failures.at + 1e-3  # the failure's own replica is down by then, whatever the rounding of folded axes
+    after = falling[np.minimum(np.searchsorted(falling, now, side="right"), len(falling) - 1)]
+    return np.where(short.at(now) > 0, np.minimum(after, axis.ends[failures.replicate]), failures.at)
 
 
 def _in_window(spec: OperationSpec, axis: Axis, failures: _Failures) -> Array:
