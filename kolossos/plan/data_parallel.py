@@ -187,7 +187,8 @@ def _once(per_layer: Column, per_matrix: Column, work: Column, stage: Stages, se
     chunk = per_layer * (full - missing) + per_matrix - work * inside
     all_chunks = _all(per_layer, per_matrix, stage, setting) - work * (inside + between)
     if np.any(missing):  # then the next stage has more to send, from one pass earlier
-        all_chunks = all_chunks + np.maximum(per_layer * missing - per_matrix - work * (full * slowed), 0.0)
+        more = per_layer * (missing * (layout.pp > 2)) - per_matrix
+        all_chunks = all_chunks + np.maximum(more - work * (full * slowed), 0.0)
     return np.maximum(per_layer + per_matrix, np.maximum(chunk, all_chunks))
 
 
@@ -196,11 +197,11 @@ def _in_chain(
 ) -> Column:
     """What the last micro-batch loses on all the other stages that it passes, where gradients are reduced beside it.
 
-    Chunks of one layer reduce behind the pass that follows, which is only now and then one that others wait for.
+    Chunks of one layer reduce behind the pass that follows, for which others seldom wait: about twice, as played.
     """
     layout, share = setting.layout, setting.hardware.collective_share
-    beside = np.maximum(1.0 - layout.vp / stage.layers, 0.5 * (1.0 - share) * (1.0 - 1.0 / layout.vp))
-    stages = share * beside * layout.pp * (layout.pp > 1)
+    slowed = np.maximum((1.0 - layout.vp / stage.layers) * layout.pp, 2.0 * (1.0 - 1.0 / layout.vp))
+    stages = share * slowed * (layout.pp > 1)
     talk = per_layer * (stage.layers * stages) + per_matrix * (share * (layout.pp > 1))
     slowed = np.minimum(talk, work * (stages * stage.layers / (1.0 - share)))
     return np.maximum(slowed - share * hidden, 0.0)
