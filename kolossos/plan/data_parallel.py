@@ -211,7 +211,7 @@ def _each(gather: Column, reduce: Column, talk: Column, work: Column, stage: Sta
     """What shows in every pass of FSDP: of each chunk the first gather and the last reduction, or, where traffic takes
     longer than the layers' work, all of it but that work. Even then the dp stream waits for the first layer before it
     can reduce, and for the last."""
-    layers, vp = stage.layers + _second_matrix(setting), setting.layout.vp
+    layers, vp = stage.layers, setting.layout.vp
     work = work / (1.0 - setting.hardware.collective_share)
     waits = np.maximum(work - gather, 0.0) + np.maximum(work - reduce, 0.0)
     waits = np.where((gather > 0) & (reduce > 0), np.minimum(waits, work), work)
