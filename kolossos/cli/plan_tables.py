@@ -8,6 +8,7 @@ from kolossos.plan.explain import Purchase, binding_limits, deciding_terms
 from kolossos.plan.interval import step_interval
 from kolossos.plan.job import Job, default_batch_tokens
 from kolossos.plan.mixed import Mixed
+from kolossos.plan.price import power_known
 from kolossos.plan.promise import mixed_mfu
 from kolossos.plan.record import mixed_bill, origin
 from kolossos.plan.rules import describe
@@ -16,7 +17,7 @@ from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.layout import Layout
 
 FRONT_SHOWN = 8
-JOULES_PER_GWH = 3.6e12
+JOULES_PER_MWH = 3.6e9
 
 
 def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
@@ -77,13 +78,16 @@ def _figures(answer: Answer) -> Table:
 
     add("step, s", f"{priced.step_time_s:,.3f}", "step_time_s", form=",.3f")
     rate = priced.tokens_per_step / priced.step_time_s
-    add("tokens/s, million", f"{rate / 1e6:,.2f}", "tokens_per_s", 1e-6)
+    add("tokens/s", f"{rate:,.0f}", "tokens_per_s", form=",.0f")
     add(f"MFU ({priced.layout.precision} peak), %", f"{priced.mfu * 100:.1f}", "mfu", 100, ".1f")
     add("memory a GPU, GiB", f"{priced.choice.memory_bytes / GIB:.1f}", "memory_bytes", 1 / GIB, ".1f")
     add("days", f"{bill.days:,.2f}", "days")
-    add("rent, million USD", f"{bill.rent_usd / 1e6:,.2f}", "cost_usd", 1e-6)
-    add("energy, GWh", f"{bill.energy_joules / JOULES_PER_GWH:,.2f}", "energy_joules", 1 / JOULES_PER_GWH)
-    table.add_row("energy at its price, million USD", f"{bill.energy_usd / 1e6:,.2f}", "")
+    add("rent, USD", f"{bill.rent_usd:,.0f}", "cost_usd", form=",.0f")
+    if "energy_joules" not in bounds:
+        table.add_row("energy", "not known", "the hardware file does not say what the card draws")
+        return table
+    add("energy, MWh", f"{bill.energy_joules / JOULES_PER_MWH:,.1f}", "energy_joules", 1 / JOULES_PER_MWH, ",.1f")
+    table.add_row("energy at its price, USD", f"{bill.energy_usd:,.0f}", "")
     table.add_row("CO2, t", f"{bill.co2_kg / 1e3:,.0f}", "")
     limit = f"limit {bill.site_limit_watts / 1e6:,.1f}" if bill.site_limit_watts else ""
     broken = f", [red]over by {bill.over_limit_watts / 1e6:,.1f}[/red]" if bill.over_limit_watts else ""
@@ -135,20 +139,20 @@ def _losses(rival: RunnerUp) -> str:
 def _front(answer: Answer) -> Table:
     found = answer.found
     assert found is not None
-    table = _table("GPUs", "days", "rent, M USD", "GWh", "layout", title=f"Pareto front ({len(found.front)} layouts)")
+    table = _table("GPUs", "days", "rent, USD", "MWh", "layout", title=f"Pareto front ({len(found.front)} layouts)")
     table.columns[4].justify = "left"
     every = max(1, -(-len(found.front) // FRONT_SHOWN))
     for choice in found.front[::every]:
-        table.add_row(*_choice(choice, answer.tokens))
+        table.add_row(*_choice(choice, answer.tokens, power_known(answer.job.gpu)))
     return table
 
 
-def _choice(choice: Choice, tokens: float) -> tuple[str, ...]:
+def _choice(choice: Choice, tokens: float, known: bool) -> tuple[str, ...]:
     return (
         f"{choice.n_gpus:,}",
         f"{choice.seconds_per_token * tokens / 86_400:,.2f}",
-        f"{choice.usd_per_token * tokens / 1e6:,.2f}",
-        f"{choice.joules_per_token * tokens / JOULES_PER_GWH:,.2f}",
+        f"{choice.usd_per_token * tokens:,.0f}",
+        f"{choice.joules_per_token * tokens / JOULES_PER_MWH:,.1f}" if known else "-",
         f"{describe(choice.layout)} {choice.layout.recompute} {choice.layout.precision}",
     )
 
@@ -169,7 +173,7 @@ def _show_why(console: Console, answer: Answer, bought: list[Purchase]) -> None:
 def _assumed(answer: Answer) -> str:
     job = answer.job
     default, source = default_batch_tokens(job.model)
-    batch = f"batch of about {job.batch * job.seq_len / 1e6:,.1f} M tokens"
+    batch = f"batch of about {job.batch * job.seq_len:,.0f} tokens"
     if abs(default / job.seq_len - job.batch) < 1 and job.batch_slack:
         batch += f" {source}"
     return (
@@ -183,7 +187,7 @@ def show_mixed(jobs: list[Job], cluster: ClusterSpec, mixed: Mixed, tokens: floa
     console, best = Console(), mixed.best
     assert best is not None
     paid = mixed_bill(jobs, best, tokens)
-    low, high = (bound / best.step_time_s for bound in step_interval(best.step_time_s, jobs[0].software))
+    low, high = (bound / best.step_time_s for bound in step_interval(best.step_time_s, jobs[0].measured_software))
     kinds = ", ".join(f"{job.n_gpus:,} {job.gpu.name}" for job in jobs)
     console.print(f"[bold]{jobs[0].model.name}[/bold] on {cluster.name} ({kinds}): best by {best.how}")
     table = _table("split", "GPUs", "step, s", "days", "faster than the last, %", title=f"{tokens:,.3g} tokens")
@@ -206,11 +210,11 @@ def show_mixed(jobs: list[Job], cluster: ClusterSpec, mixed: Mixed, tokens: floa
     limit = f" (limit {paid.site_limit_watts / 1e6:,.0f})" if paid.site_limit_watts else ""
     console.print(
         f"{paid.days:,.2f} days ({paid.days * low:,.2f} to {paid.days * high:,.2f}), "
-        f"{paid.rent_usd / 1e6:,.2f} M USD of rent, {paid.energy_joules / JOULES_PER_GWH:,.2f} GWh, "
+        f"{paid.rent_usd:,.0f} USD of rent, {paid.energy_joules / JOULES_PER_MWH:,.0f} MWh, "
         f"{paid.site_watts / 1e6:,.1f} MW at the site{limit}, MFU {100 * mfu:.1f} %"
     )
     console.print(
         f"All figures are estimates: software {jobs[0].software}, batch of about "
-        f"{jobs[0].batch * jobs[0].seq_len / 1e6:,.1f} M tokens, balanced experts, no failures, "
+        f"{jobs[0].batch * jobs[0].seq_len:,.0f} tokens, balanced experts, no failures, "
         f"interval {origin(best.n_gpus)}."
     )

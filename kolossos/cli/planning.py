@@ -8,10 +8,8 @@ import typer
 
 from kolossos.errors import InputError, nearest
 from kolossos.plan.answer import Answer, answer
-from kolossos.plan.explain import purchases
 from kolossos.plan.export import EXPORTS, write_export
 from kolossos.plan.job import DEFAULT_SOFTWARE, Job
-from kolossos.plan.mixed import plan_mixed
 from kolossos.plan.nothing_fits import nothing_fits
 from kolossos.plan.search import OBJECTIVES
 from kolossos.specs.catalogue import load_cluster, load_model
@@ -63,7 +61,7 @@ def run_plan(request: Request) -> None:
     job = job.with_layout(layout) if layout else job
     found = answer(job, cluster, request.tokens, layout, request.objective)
     _write(request, found)
-    bought = purchases(found) if request.why else []
+    bought = _purchases(found) if request.why else []
     if request.json:
         from kolossos.plan.record import answer_record
 
@@ -74,15 +72,25 @@ def run_plan(request: Request) -> None:
     show_answer(found, bought, request.why)
 
 
+def _purchases(found: Answer) -> list:
+    from kolossos.plan.explain import purchases
+
+    return purchases(found)
+
+
 def _plan_mixed(request: Request, model: ModelSpec, cluster: ClusterSpec) -> None:
+    from kolossos.plan.mixed import plan_mixed
+
+    for wanted in ("plot", "trace", "export", "why"):
+        if getattr(request, wanted):
+            raise InputError(
+                f"--{wanted}: not for a cluster of several kinds of GPU; plan its first kind with --gpus N"
+            )
     jobs = [_job(request, model, cluster, place) for place in range(len(cluster.pools))]
     mixed = plan_mixed(jobs, request.objective)
     if mixed.best is None:
         misses = [(job, found.leanest) for job, found in zip(jobs, mixed.alone, strict=True)]
         raise InputError("; ".join(nothing_fits(job, leanest) for job, leanest in misses))
-    for wanted in ("plot", "trace", "export"):
-        if getattr(request, wanted):
-            raise InputError(f"--{wanted}: not for a cluster of several kinds of GPU; plan one kind with --gpus N")
     if request.json:
         from kolossos.plan.record import mixed_record
 
@@ -117,13 +125,14 @@ def _check(request: Request) -> None:
 
 
 def _job(request: Request, model: ModelSpec, cluster: ClusterSpec, pool: int = 0) -> Job:
-    if request.gpus and request.gpus > cluster.n_gpus:
-        raise InputError(f"--gpus {request.gpus:,}: {cluster.name} has {cluster.n_gpus:,}")
+    there = cluster.pools[pool]
+    if request.gpus and request.gpus > there.count:
+        raise InputError(f"--gpus {request.gpus:,}: {cluster.name} has {there.count:,} {there.gpu}")
     return Job.of(
         model,
         cluster,
-        pool=cluster.pools[pool],
-        n_gpus=min(request.gpus, cluster.pools[pool].count) if request.gpus else None,
+        pool=there,
+        n_gpus=request.gpus,
         seq_len=request.seq_len,
         global_batch=request.global_batch,
         global_batch_tokens=request.global_batch_tokens,

@@ -1,6 +1,7 @@
 """The answer to `kolossos plan`: the best layout with its bill, its intervals, and what it was chosen over."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from kolossos.errors import InputError
@@ -63,7 +64,7 @@ class Answer:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """90 % bounds of the figures; those of days, energy and money move with the step's."""
         seconds = self.priced.step_time_s
-        low, high = step_interval(seconds, self.job.software)
+        low, high = step_interval(seconds, self.job.measured_software)
         relative = (low / seconds, high / seconds)
         rising = {
             "step_time_s": seconds,
@@ -72,6 +73,7 @@ class Answer:
             "cost_usd": self.bill.rent_usd,
         }
         falling = {"mfu": self.priced.mfu, "tokens_per_s": self.priced.tokens_per_step / seconds}
+        rising = {name: value for name, value in rising.items() if isfinite(value)}
         bounds = {name: (value * relative[0], value * relative[1]) for name, value in rising.items()}
         bounds |= {name: (value / relative[1], value / relative[0]) for name, value in falling.items()}
         return bounds | {"memory_bytes": memory_interval(self.priced.choice.memory_bytes)}
@@ -139,7 +141,7 @@ def differences(layout: Layout, other: Layout) -> dict[str, int | str]:
     return {name: getattr(layout, name) for name in names if getattr(layout, name) != getattr(other, name)}
 
 
-def choice_record(choice: Choice, tokens: float) -> dict[str, Any]:
+def choice_record(choice: Choice, tokens: float, power_is_known: bool) -> dict[str, Any]:
     """A choice as plain values, for ``tokens``."""
     return {
         "layout": choice.layout.model_dump(),
@@ -148,5 +150,5 @@ def choice_record(choice: Choice, tokens: float) -> dict[str, Any]:
         "memory_bytes": choice.memory_bytes,
         "days": choice.seconds_per_token * tokens / 86_400.0,
         "cost_usd": choice.usd_per_token * tokens,
-        "energy_joules": choice.joules_per_token * tokens,
+        "energy_joules": choice.joules_per_token * tokens if power_is_known else None,
     }

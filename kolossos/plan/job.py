@@ -90,6 +90,11 @@ class Job:
         )
 
     @property
+    def measured_software(self) -> str | None:
+        """The generation whose errors bound a prediction: None on processors, where no published run was measured."""
+        return None if self.gpu.family == "cpu" else self.software
+
+    @property
     def bounds(self) -> Bounds:
         """What the rules are held against."""
         return Bounds.of(self.model, self.gpu, self.nvlink_domain, self.n_gpus)
@@ -128,6 +133,8 @@ def default_batch_tokens(model: ModelSpec) -> tuple[float, str]:
 def _precisions(gpu: GpuSpec, asked: Precision | None) -> tuple[Precision, ...]:
     """The one asked for; else all that the card has but 4 bits, which few runs have shown to train well."""
     usable = usable_precisions(gpu)
+    if not usable:
+        raise InputError(f"{gpu.name}: its kernels were never measured; `kolossos calibrate` measures a machine")
     if asked is None:
         return tuple(name for name in usable if name != "nvfp4")
     if asked not in usable:

@@ -8,6 +8,7 @@ machine; other cards are taken to behave alike.
 """
 
 from dataclasses import dataclass
+from math import nan
 
 from kolossos.plan.columns import Column
 from kolossos.plan.step import StepColumns
@@ -29,8 +30,14 @@ def busy_seconds(step: StepColumns) -> Column:
 
 def gpu_watts(gpu: GpuSpec, busy_share: Column | float) -> Column | float:
     """Mean draw of one GPU that computes in ``busy_share`` of the step and waits in the rest."""
-    waiting = gpu.idle_watts + WAITING_SHARE * (gpu.tdp_watts - gpu.idle_watts)
-    return waiting + (gpu.tdp_watts - waiting) * busy_share
+    idle, full = gpu.idle or 0.0, gpu.tdp or 0.0
+    waiting = idle + WAITING_SHARE * (full - idle)
+    return waiting + (full - waiting) * busy_share
+
+
+def power_known(gpu: GpuSpec) -> bool:
+    """Whether its file says what it draws; if not, no energy is printed, and a search weighs time and money alone."""
+    return gpu.idle is not None and gpu.tdp is not None
 
 
 def site_watts_per_gpu(gpu: GpuSpec, power: PowerSpec, busy_share: Column | float) -> Column | float:
@@ -40,7 +47,7 @@ def site_watts_per_gpu(gpu: GpuSpec, power: PowerSpec, busy_share: Column | floa
 
 def idle_site_watts_per_gpu(gpu: GpuSpec, power: PowerSpec) -> float:
     """The same for a GPU of the cluster that the plan leaves unused."""
-    return (gpu.idle_watts + power.host_watts_per_gpu) * power.pue
+    return ((gpu.idle or 0.0) + power.host_watts_per_gpu) * power.pue
 
 
 def model_flops_utilization(
@@ -52,7 +59,7 @@ def model_flops_utilization(
 
 @dataclass(frozen=True)
 class Bill:
-    """What ``tokens`` cost: seconds, joules, dollars, kilograms of CO2."""
+    """What ``tokens`` cost: seconds, joules, dollars, kilograms of CO2; nan for what nobody knows."""
 
     tokens: float
     days: float
@@ -86,7 +93,8 @@ def bill(workers: list[Worker], power: PowerSpec, seconds_per_token: float, toke
     seconds = seconds_per_token * tokens
     working = sum(w.n_used * float(site_watts_per_gpu(w.gpu, power, w.busy_share)) for w in workers)
     idle = sum(w.n_idle * idle_site_watts_per_gpu(w.gpu, power) for w in workers)
-    energy = working * seconds
+    known = all(power_known(worker.gpu) for worker in workers)
+    energy = working * seconds if known else nan
     hours = sum(w.n_used for w in workers) * seconds / 3600.0
     return Bill(
         tokens=tokens,
@@ -96,7 +104,7 @@ def bill(workers: list[Worker], power: PowerSpec, seconds_per_token: float, toke
         rent_usd=sum(w.n_used * w.usd_per_gpu_hour for w in workers) * seconds / 3600.0,
         co2_kg=energy / JOULES_PER_KWH * power.gco2_per_kwh / 1000.0,
         gpu_hours=hours,
-        site_watts=working + idle,
+        site_watts=working + idle if known else nan,
         site_limit_watts=power.site_limit_watts,
     )
 

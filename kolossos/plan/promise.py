@@ -67,7 +67,7 @@ def promise_step(
 
 
 def _of_one(job: Job, priced: PricedLayout) -> StepPromise:
-    low, high = step_interval(priced.step_time_s, job.software)
+    low, high = step_interval(priced.step_time_s, job.measured_software)
     return StepPromise(
         n_gpus=priced.layout.world_size,
         layout=priced.layout,
@@ -83,7 +83,7 @@ def _of_one(job: Job, priced: PricedLayout) -> StepPromise:
 
 
 def _of_mix(model: ModelSpec, jobs: list[Job], plan: MixedPlan) -> StepPromise:
-    low, high = step_interval(plan.step_time_s, jobs[0].software)
+    low, high = step_interval(plan.step_time_s, jobs[0].measured_software)
     largest = max(plan.contributions, key=lambda part: part.n_gpus)
     busy = sum(p.n_gpus * p.busy_share * p.step_time_s / plan.step_time_s for p in plan.contributions) / plan.n_gpus
     return StepPromise(

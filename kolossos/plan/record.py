@@ -1,6 +1,7 @@
 """A plan as plain values, for ``--json`` and whoever reads it."""
 
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from kolossos.plan.answer import Answer, choice_record
@@ -8,7 +9,7 @@ from kolossos.plan.explain import Purchase, binding_limits, deciding_terms
 from kolossos.plan.interval import step_interval
 from kolossos.plan.job import Job
 from kolossos.plan.mixed import Mixed, MixedPlan
-from kolossos.plan.price import Bill, Worker, bill
+from kolossos.plan.price import Bill, Worker, bill, power_known
 from kolossos.plan.promise import mixed_mfu
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.counts import training_flops_per_token
@@ -28,6 +29,7 @@ def origin(n_gpus: int) -> str:
 def answer_record(answer: Answer, bought: list[Purchase]) -> dict[str, Any]:
     """Seconds, bytes, joules, dollars; ``cost_usd`` is rent, which the price of energy is part of."""
     priced, found, job = answer.priced, answer.found, answer.job
+    known = power_known(job.gpu)
     return {
         "model": job.model.model_dump(),
         "cluster": answer.cluster.name,
@@ -54,14 +56,14 @@ def answer_record(answer: Answer, bought: list[Purchase]) -> dict[str, Any]:
         "intervals_from": origin(priced.layout.world_size),
         "runner_ups": [
             {
-                **choice_record(rival.priced.choice, answer.tokens),
+                **choice_record(rival.priced.choice, answer.tokens, known),
                 "differs": rival.differs,
                 "slower": rival.slower,
                 "loses_by_s": dict(rival.losses),
             }
             for rival in answer.runner_ups
         ],
-        "pareto": [choice_record(choice, answer.tokens) for choice in found.front] if found else [],
+        "pareto": [choice_record(choice, answer.tokens, known) for choice in found.front] if found else [],
         "search": {"priced": found.priced, "fitting": found.fitting, "seconds": found.seconds} if found else None,
         "why": {
             "terms": dict(deciding_terms(answer)),
@@ -96,7 +98,7 @@ def mixed_record(jobs: list[Job], cluster: ClusterSpec, mixed: Mixed, tokens: fl
     best = mixed.best
     assert best is not None
     largest = max(best.contributions, key=lambda part: part.n_gpus)
-    low, high = step_interval(best.step_time_s, jobs[0].software)
+    low, high = step_interval(best.step_time_s, jobs[0].measured_software)
     paid = mixed_bill(jobs, best, tokens)
     down, up = low / best.step_time_s, high / best.step_time_s
     mfu = mixed_mfu(jobs, best)
@@ -144,7 +146,8 @@ def plan_record(plan: MixedPlan, tokens: float) -> dict[str, Any]:
 
 
 def _bill_record(paid: Bill) -> dict[str, Any]:
-    return {
+    """The bill; None for what is not known."""
+    values = {
         "days": paid.days,
         "energy_joules": paid.energy_joules,
         "cost_usd": paid.rent_usd,
@@ -154,3 +157,4 @@ def _bill_record(paid: Bill) -> dict[str, Any]:
         "site_watts": paid.site_watts,
         "site_limit_watts": paid.site_limit_watts,
     }
+    return {name: value if value is None or isfinite(value) else None for name, value in values.items()}
