@@ -187,7 +187,9 @@ def main() -> None:
         "all rows, in the fit": summary(seen),
         "left out by source": summary(unseen),
         "left out by repository": summary(elsewhere),
-        "by generation, left out by source": {str(g): summary(unseen[generations == g]) for g in sorted(set(generations))},
+        "by generation, left out by source": {
+            str(g): summary(unseen[generations == g]) for g in sorted(set(generations))
+        },
     }
     if arguments.write:
         new = fitted(coefficients, p, theta, "benchmarks/fit_plan.py")
