@@ -27,6 +27,7 @@ LINES = {
     "megatron-2026-late": "megatron",
     "fsdp-2023": "fsdp",
     "fsdp2": "fsdp",
+    "fsdp2-2025": "fsdp",
     "internevo": "fsdp",
     "jax-2023": "jax",
     "jax-2024": "jax",

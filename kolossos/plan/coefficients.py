@@ -66,6 +66,9 @@ class SoftwareGeneration(Spec):
     micro_batch_overhead_s: float = Field(ge=0, description="hand-shake of a pipeline stage, per chunk and micro-batch")
     shard_overhead_s: float = Field(ge=0, description="per rank that shards the optimizer: one broadcast or hop each")
     step_overhead_s: float = Field(ge=0, description="per step: data, logging, the optimizer's host part")
+    logits_bytes: float = Field(
+        default=10.0, gt=0, description="a logit at its peak: bf16, its fp32 copy, that one's gradient; less if fused"
+    )
     activation_scale: float = Field(default=1.0, gt=0, description="memory of activations over that counted")
     runtime_bytes: float = Field(default=4e9, ge=0, description="context, communicators, workspaces, fragmentation")
     jitter: float = Field(ge=0, description="slow-down per doubling of the GPUs that wait for each other")
@@ -99,7 +102,7 @@ class Coefficients(Spec):
             return name
         lowered = framework.lower()
         if "fsdp" in lowered or "torchtitan" in lowered:
-            return "fsdp2" if year > 2023 else "fsdp-2023"
+            return "fsdp-2023" if year <= 2023 else "fsdp2" if year == 2024 else "fsdp2-2025"
         return next(name for last, name in MEGATRON_BY_YEAR if year <= last)
 
     def named_generation(self, framework: str, year: int) -> str | None:

@@ -14,9 +14,6 @@ from kolossos.plan.parameters import StageParameters
 from kolossos.plan.step import held_parameters, stages
 from kolossos.plan.work import BF16_BYTES, expert_tokens, has_experts, tokens
 
-LOGITS_BYTES = 10.0
-"""Logits in bf16, their fp32 copy for the loss, and the gradient of that."""
-
 OPTIMIZER_STATE_BYTES = 12.0
 """AdamW: fp32 master weights and two moments."""
 
@@ -63,7 +60,7 @@ def activation_bytes(setting: Setting) -> ActivationBytes:
     return ActivationBytes(
         kept=_kept(layer, setting),
         working=np.where(layout.recompute == 2, layer.everything, 0.0),
-        logits=tokens(layout) * setting.model.vocab / layout.tp * LOGITS_BYTES,
+        logits=tokens(layout) * setting.model.vocab / layout.tp * setting.software.logits_bytes,
     )
 
 

@@ -31,6 +31,7 @@ class SoftwareColumns(Columns):
     micro_batch_overhead_s: Column
     shard_overhead_s: Column
     step_overhead_s: Column
+    logits_bytes: Column
     activation_scale: Column
     runtime_bytes: Column
     jitter: Column

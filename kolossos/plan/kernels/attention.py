@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kolossos.plan.kernels.cards import card, coefficients, peak
-from kolossos.plan.kernels.measured import measured_attention_seconds
 from kolossos.plan.kernels.matmul import Floats, in_chunks
+from kolossos.plan.kernels.measured import measured_attention_seconds
 from kolossos.specs.gpu import GpuSpec
 
 TILE = 128
