@@ -176,10 +176,13 @@ def _assumed(answer: Answer) -> str:
     batch = f"batch of about {job.batch * job.seq_len:,.0f} tokens"
     if abs(default / job.seq_len - job.batch) < 1 and job.batch_slack:
         batch += f" {source}"
-    return (
+    said = (
         f"All figures are estimates: software {job.software}, {batch}, balanced experts, no failures, "
         f"{job.usd_per_gpu_hour:.2f} USD a GPU-hour, interval {origin(answer.priced.layout.world_size)}."
     )
+    if answer.priced.layout.schedule == "zero-bubble" and job.software.startswith("megatron"):
+        return f"Megatron-LM has no zero-bubble schedule: it can run the runner-up with schedule=1f1b. {said}"
+    return said
 
 
 def show_mixed(jobs: list[Job], cluster: ClusterSpec, mixed: Mixed, tokens: float) -> None:
