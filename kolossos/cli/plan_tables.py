@@ -77,6 +77,8 @@ def _figures(answer: Answer) -> Table:
         table.add_row(name, value, f"{low * scale:{form}} to {high * scale:{form}}" if key else "")
 
     add("step, s", f"{priced.step_time_s:,.3f}", "step_time_s", form=",.3f")
+    if answer.played:
+        table.add_row("the same, played event by event", f"{answer.played.step_s:,.3f}", "")
     rate = priced.tokens_per_step / priced.step_time_s
     add("tokens/s", f"{rate:,.0f}", "tokens_per_s", form=",.0f")
     add(f"MFU ({priced.layout.precision} peak), %", f"{priced.mfu * 100:.1f}", "mfu", 100, ".1f")

@@ -191,15 +191,12 @@ def _write(request: Request, found: Answer) -> None:
 
 def _write_trace(found: Answer, path: Path) -> None:
     """One step, played as a schedule of events."""
-    from kolossos.plan.columns import LayoutColumns
-    from kolossos.plan.events import schedule_step
-    from kolossos.plan.layer_kernels import layer_kernels
     from kolossos.plan.trace import write_trace
 
     layout = found.priced.layout
-    setting = found.job.setting(LayoutColumns.of(layout))
-    kernels = layer_kernels(setting.model, setting.hardware, setting.layout)
-    write_trace(schedule_step(kernels, setting), path, f"{found.job.model.name} on {found.cluster.name}: {layout}")
+    if found.played is None:
+        raise InputError(f"--trace {path}: {layout.accumulation_steps:,} micro-batches a step are too many to play")
+    write_trace(found.played, path, f"{found.job.model.name} on {found.cluster.name}: {layout}")
 
 
 def _print_json(record: dict) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 from kolossos.errors import InputError
 from kolossos.plan.columns import PRECISIONS, RECOMPUTE, SCHEDULES, SHARDINGS
+from kolossos.plan.events import StepSchedule
 from kolossos.plan.interval import memory_interval, step_interval
 from kolossos.plan.job import Job
 from kolossos.plan.nothing_fits import nothing_fits
 from kolossos.plan.price import Bill, Worker, bill
-from kolossos.plan.priced import PricedLayout, price_layouts
+from kolossos.plan.priced import PricedLayout, price_layouts, schedule_of
 from kolossos.plan.rules import check
 from kolossos.plan.search import COMPARED, Choice, Found, search
 from kolossos.plan.stage_memory import StageMemory, memory_by_stage
@@ -49,6 +50,8 @@ class Answer:
     runner_ups: list[RunnerUp]
     found: Found | None
     """None where the layout was given."""
+    played: StepSchedule | None
+    """The same step, played event by event; None where that would take long."""
 
     @property
     def model_flops(self) -> float:
@@ -101,6 +104,7 @@ def answer(
         stages=memory_by_stage(job, layout),
         runner_ups=_runner_ups(job, priced, found) if found else [],
         found=found,
+        played=schedule_of(job, layout),
     )
 
 

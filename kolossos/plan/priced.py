@@ -6,6 +6,7 @@ import numpy as np
 
 from kolossos.plan.blocks import Setting
 from kolossos.plan.columns import LayoutColumns
+from kolossos.plan.events import StepSchedule, schedule_step
 from kolossos.plan.job import Job
 from kolossos.plan.layer_kernels import layer_kernels
 from kolossos.plan.memory import MemoryColumns, memory_bytes
@@ -50,6 +51,18 @@ class PricedLayout:
     def memory_parts(self) -> dict[str, float]:
         """Bytes by part, largest first."""
         return largest_first(self.memory, list(self.memory.__dataclass_fields__))
+
+
+MOST_EVENTS = 200_000
+"""Passes of micro-batches through chunks, up to which a step is played (about a second)."""
+
+
+def schedule_of(job: Job, layout: Layout) -> StepSchedule | None:
+    """One step as the event schedule plays it, the second evaluator; None where that would take long."""
+    if layout.pp * layout.vp * layout.accumulation_steps > MOST_EVENTS:
+        return None
+    setting = job.setting(LayoutColumns.of(layout))
+    return schedule_step(layer_kernels(setting.model, setting.hardware, setting.layout), setting)
 
 
 def part_names(step: StepColumns) -> list[str]:

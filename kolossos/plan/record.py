@@ -42,6 +42,7 @@ def answer_record(answer: Answer, bought: list[Purchase]) -> dict[str, Any]:
         "n_gpus_idle": job.n_gpus - priced.layout.world_size,
         "layout": priced.layout.model_dump(),
         "step_time_s": priced.step_time_s,
+        "played_step_time_s": answer.played.step_s if answer.played else None,
         "parts": priced.parts,
         "hidden": priced.hidden,
         "tokens_per_step": priced.tokens_per_step,

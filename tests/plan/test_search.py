@@ -133,6 +133,10 @@ def test_no_plan_beats_its_flops_at_the_peak_or_its_weights_through_memory(grok)
     assert priced.step_time_s > streamed / job.gpu.memory_bandwidth_bytes_per_s / priced.layout.pp
 
 
+def test_the_event_schedule_bears_the_chosen_step_out(grok):
+    assert grok.played.step_s == pytest.approx(grok.priced.step_time_s, rel=0.02)
+
+
 def test_a_runner_up_is_slower_by_the_parts_it_loses_and_another_layout(grok):
     assert grok.runner_ups
     for rival in grok.runner_ups:
