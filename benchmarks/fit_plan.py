@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from plan_parameters import CHIP, FAMILY, LINES, MATMUL, SOFTWARE, Parameters, parameters
+from plan_parameters import CHIP, LINES, MATMUL, SOFTWARE, Parameters, parameters
 from rich.console import Console
 from rich.progress import track
 

@@ -105,6 +105,9 @@ def _measurement(row: dict[str, str], models: dict[str, ModelSpec], gpus: dict[s
     gpu = GPUS.get(row["gpu"], row["gpu"])
     if gpu not in gpus:
         raise _Skip("GPU not known")
+    layout = _layout(row, model)
+    if not getattr(gpus[gpu].peak_flops, layout.precision):
+        raise _Skip(f"{gpu} has no {layout.precision} units")
     domain = _number(row, "gpus_per_node_or_nvlink_domain")
     return Measurement(
         id=row["id"],
@@ -115,7 +118,7 @@ def _measurement(row: dict[str, str], models: dict[str, ModelSpec], gpus: dict[s
         nvlink_domain=int(domain or 8),
         fabric=_fabric(row.get("network", ""), gpus[gpu]),
         framework=row.get("framework", ""),
-        layout=_layout(row, model),
+        layout=layout,
         year=int(_number(row, "year") or 2025),
         sequence_parallel=_sequence_parallel(row),
         recompute_known=row.get("recompute", "") in ("none", "selective", "full"),
@@ -171,13 +174,14 @@ def _layout(row: dict[str, str], model: ModelSpec) -> Layout:
     if batch % (dp * micro):
         raise _Skip("global batch is not a multiple of micro-batch x dp")
     sharding, shard = _sharding(row, dp)
-    etp = int(_number(row, "etp") or (tp if model.moe and ep * tp <= gpus and "Bridge" not in row["framework"] else 1))
+    etp = int(_number(row, "etp") or (tp if model.moe and ep * tp <= gpus and "Bridge" not in row.get("framework", "") else 1))
+    values = {
+        "tp": tp, "pp": pp, "vp": vp, "cp": cp, "ep": ep, "etp": etp, "dp_shard": shard, "dp_replicate": dp // shard,
+        "micro_batch_size": micro, "global_batch_size": batch, "seq_len": int(_number(row, "seq_len") or 0),
+        "recompute": _recompute(row), "precision": _precision(row.get("precision", "")), "sharding": sharding,
+    }  # fmt: skip
     try:
-        return Layout(
-            tp=tp, pp=pp, vp=vp, cp=cp, ep=ep, etp=etp, dp_shard=shard, dp_replicate=dp // shard,
-            micro_batch_size=micro, global_batch_size=batch, seq_len=int(_number(row, "seq_len") or 0),
-            recompute=_recompute(row), precision=_precision(row.get("precision", "")), sharding=sharding,
-        )  # fmt: skip
+        return Layout.model_validate(values)
     except ValueError:
         raise _Skip("not a layout") from None
 

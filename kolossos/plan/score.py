@@ -165,7 +165,7 @@ def _ranks(pairs: Sequence[Pair]) -> tuple[float | None, float | None]:
         groups[*key, lay.seq_len, lay.precision].append((row, scored))
     taus, regrets = [], []
     for group in groups.values():
-        if len({row.layout for row, _ in group}) < 3:
+        if len({row.layout.model_dump_json() for row, _ in group}) < 3:
             continue
         times = [(s.measured_step_time_s or 0.0, s.predicted_step_time_s) for _, s in group]
         signs = [np.sign((a[0] - b[0]) * (a[1] - b[1])) for a, b in combinations(times, 2) if a[0] != b[0]]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kolossos.plan.columns import Column, LayoutColumns, ModelColumns
 
@@ -53,7 +54,11 @@ def tokens(layout: LayoutColumns) -> Column:
 
 def has_experts(model: ModelColumns) -> Column:
     """1 where the model has layers with experts."""
-    return (model.n_moe_layers > 0) * 1.0
+    return _flag(model.n_moe_layers > 0)
+
+
+def _flag(condition: NDArray[np.bool_]) -> Column:
+    return np.asarray(condition, dtype=np.float64)
 
 
 def matmuls(model: ModelColumns, layout: LayoutColumns) -> list[Matmul]:
@@ -86,7 +91,7 @@ def _attention(model: ModelColumns, layout: LayoutColumns, t: Column) -> list[Ma
 
 
 def _dense(model: ModelColumns, layout: LayoutColumns, t: Column) -> list[Matmul]:
-    present = (model.ffn_dim > 0) * 1.0
+    present = _flag(model.ffn_dim > 0)
     width, head = model.ffn_dim / layout.tp, Part.HEAD
     return [
         _one("mlp_up", Part.DENSE, (t, model.up_matrices * width, model.dim), present),

@@ -110,7 +110,7 @@ class ModelSpec(Spec):
     @property
     def n_moe_layers(self) -> int:
         """Layers with experts: every ``moe.every``-th after the first dense ones."""
-        return (self.n_layers - self.first_dense_layers) // self.moe.every if self.moe else 0
+        return max(self.n_layers - self.first_dense_layers, 0) // self.moe.every if self.moe else 0
 
     @property
     def n_dense_layers(self) -> int:
