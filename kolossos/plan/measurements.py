@@ -174,7 +174,8 @@ def _layout(row: dict[str, str], model: ModelSpec) -> Layout:
     if batch % (dp * micro):
         raise _Skip("global batch is not a multiple of micro-batch x dp")
     sharding, shard = _sharding(row, dp)
-    etp = int(_number(row, "etp") or (tp if model.moe and ep * tp <= gpus and "Bridge" not in row.get("framework", "") else 1))
+    cut_experts = model.moe and ep * tp <= gpus and "Bridge" not in row.get("framework", "")
+    etp = int(_number(row, "etp") or (tp if cut_experts else 1))
     values = {
         "tp": tp, "pp": pp, "vp": vp, "cp": cp, "ep": ep, "etp": etp, "dp_shard": shard, "dp_replicate": dp // shard,
         "micro_batch_size": micro, "global_batch_size": batch, "seq_len": int(_number(row, "seq_len") or 0),

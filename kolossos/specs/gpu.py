@@ -70,8 +70,8 @@ class MeasuredSpec(Spec):
     copy_bytes_per_s: PositiveFloat
     triad_bytes_per_s: PositiveFloat
     products: dict[str, ProductFit]
-    attention: dict[str, AttentionFit] = {}
-    collectives: list[CollectiveFit] = []
+    attention: dict[str, AttentionFit] = Field(default_factory=dict)
+    collectives: list[CollectiveFit] = Field(default_factory=list)
     load_watts: PositiveFloat | None = None
 
 

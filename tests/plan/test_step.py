@@ -46,9 +46,7 @@ def setting(model: str, layout: Layout, gpu: str = "h100", software: str = "mega
     card, coefficients = load_gpu(gpu), load_coefficients()
     return Setting(
         model=ModelColumns.of(load_model(model)),
-        hardware=HardwareColumns.of(
-            card, coefficients.gpu(card), coefficients.link(card), 8, FabricSpec()
-        ),
+        hardware=HardwareColumns.of(card, coefficients.gpu(card), coefficients.link(card), 8, FabricSpec()),
         software=SoftwareColumns.of(coefficients.software[software]),
         layout=LayoutColumns.of(layout),
         sequence_parallel=np.float64(layout.tp > 1),
