@@ -63,7 +63,7 @@ def _search(model: str, cluster: str, sender: Any) -> None:
     from kolossos.plan.search import search
     from kolossos.specs.catalogue import load_cluster, load_model
 
-    job = Job.of(load_model(model), load_cluster(cluster))
+    job = Job.of(load_model(model), load_cluster(cluster), any_schedule=True)
     started, cpu = time.perf_counter(), time.process_time()
     found = search(job)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu

@@ -30,6 +30,9 @@ def plan(
     software: Annotated[
         str | None, typer.Option(help="Generation of training software.", show_default="a current Megatron")
     ] = None,
+    any_schedule: Annotated[
+        bool, typer.Option("--any-schedule", help="Search schedules, too, that the software does not have.")
+    ] = False,
     why: Annotated[bool, typer.Option("--why", help="Say what decides, and what the next euro should buy.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Write a picture (.png, .svg, .pdf).", show_default=False)] = None,
@@ -57,6 +60,7 @@ def plan(
             precision=precision,
             objective=objective,
             software=software,
+            any_schedule=any_schedule,
             why=why,
             json=json,
             plot=plot,

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kolossos.plan.answer import GIB, Answer, RunnerUp
+from kolossos.plan.coefficients import load_coefficients
 from kolossos.plan.explain import Purchase, binding_limits, deciding_terms
 from kolossos.plan.interval import step_interval
 from kolossos.plan.job import Job, default_batch_tokens
@@ -182,8 +183,9 @@ def _assumed(answer: Answer) -> str:
         f"All figures are estimates: software {job.software}, {batch}, balanced experts, no failures, "
         f"{job.usd_per_gpu_hour:.2f} USD a GPU-hour, interval {origin(answer.priced.layout.world_size)}."
     )
-    if answer.priced.layout.schedule == "zero-bubble" and job.software.startswith("megatron"):
-        return f"Megatron-LM has no zero-bubble schedule: it can run the runner-up with schedule=1f1b. {said}"
+    able = load_coefficients().software_named(job.software).zero_bubble
+    if answer.priced.layout.schedule == "zero-bubble" and not able:
+        return f"{job.software} has no zero-bubble schedule (--any-schedule, or --layout, asked for it). {said}"
     return said
 
 

@@ -36,6 +36,7 @@ class Request:
     precision: str | None
     objective: str
     software: str | None
+    any_schedule: bool
     why: bool
     json: bool
     plot: Path | None
@@ -138,6 +139,7 @@ def _job(request: Request, model: ModelSpec, cluster: ClusterSpec, pool: int = 0
         global_batch_tokens=request.global_batch_tokens,
         precision=request.precision,  # pyright: ignore[reportArgumentType]
         software=request.software or DEFAULT_SOFTWARE,
+        any_schedule=request.any_schedule,
     )
 
 

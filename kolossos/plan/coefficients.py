@@ -53,6 +53,7 @@ class SoftwareGeneration(Spec):
     pp_overlap: bool
     ep_overlap: bool = Field(default=False, description="all-to-all behind the products of another micro-batch")
     ep_deduplicates: bool = Field(default=False, description="a token goes once to each node (DeepEP, HybridEP)")
+    zero_bubble: bool = Field(default=False, description="it has a schedule of arXiv:2401.10241")
     gradient_bytes: Literal[2, 4, 6] = 4
     selective_linear: float = Field(default=0.0, ge=0, le=1, description="share of products that 'selective' repeats")
     selective_drops: float = Field(default=0.0, ge=0, le=1, description="share of cheap activations it does not keep")

@@ -8,7 +8,7 @@ import numpy as np
 from kolossos.errors import InputError
 from kolossos.plan.blocks import Setting
 from kolossos.plan.coefficients import load_coefficients
-from kolossos.plan.columns import LayoutColumns, ModelColumns
+from kolossos.plan.columns import SCHEDULES, LayoutColumns, ModelColumns
 from kolossos.plan.hardware import HardwareColumns
 from kolossos.plan.precisions import usable_precisions
 from kolossos.plan.rules import Bounds
@@ -51,6 +51,8 @@ class Job:
     batch_slack: float
     precisions: tuple[Precision, ...]
     software: str = DEFAULT_SOFTWARE
+    any_schedule: bool = False
+    """Whether a search may choose a schedule that ``software`` does not have."""
 
     @classmethod
     def of(
@@ -64,6 +66,7 @@ class Job:
         global_batch_tokens: float | None = None,
         precision: Precision | None = None,
         software: str = DEFAULT_SOFTWARE,
+        any_schedule: bool = False,
     ) -> Self:
         """The job of ``model`` on one pool of ``cluster`` (the only one, if not named), with stated defaults."""
         pool = pool or cluster.pools[0]
@@ -87,6 +90,7 @@ class Job:
             batch_slack=0.0 if exact else BATCH_SLACK,
             precisions=_precisions(gpu, precision),
             software=software,
+            any_schedule=any_schedule,
         )
 
     @property
@@ -98,6 +102,12 @@ class Job:
     def bounds(self) -> Bounds:
         """What the rules are held against."""
         return Bounds.of(self.model, self.gpu, self.nvlink_domain, self.n_gpus)
+
+    @property
+    def schedules(self) -> tuple[str, ...]:
+        """The schedules that a search may choose."""
+        able = self.any_schedule or load_coefficients().software_named(self.software).zero_bubble
+        return SCHEDULES if able else SCHEDULES[:1]
 
     def setting(self, layouts: LayoutColumns) -> Setting:
         """Everything that the closed form asks for, for an array of layouts."""

@@ -39,5 +39,5 @@ class SoftwareColumns(Columns):
     @classmethod
     def of(cls, generation: SoftwareGeneration) -> Self:
         """The scalars of one generation."""
-        values = generation.model_dump(exclude={"match", "first_year", "last_year"})
+        values = generation.model_dump(exclude={"match", "first_year", "last_year", "zero_bubble"})
         return cls(**{name: np.float64(value) for name, value in values.items()})  # pyright: ignore[reportArgumentType]

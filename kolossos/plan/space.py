@@ -77,7 +77,7 @@ def axes(job: Job) -> Axes:
         groups=_groups(job),
         pipelines=_pipelines(job),
         dp=smooth_numbers(job.n_gpus),
-        variants=_variants(),
+        variants=_variants(job),
         recompute=np.arange(len(RECOMPUTE), dtype=np.float64).reshape(-1, 1, 1),
         precision=np.array([float(PRECISIONS.index(p)) for p in job.precisions]).reshape(1, -1, 1),
         least_gpus=job.n_gpus / SMALLEST_PART,
@@ -133,10 +133,11 @@ def _pipelines(job: Job) -> NDArray[np.float64]:
     return np.stack([pp[allowed], vp[allowed]])
 
 
-def _variants() -> NDArray[np.float64]:
-    """Schedules times shardings; without sharding there is no shard to choose."""
+def _variants(job: Job) -> NDArray[np.float64]:
+    """Schedules of the job times shardings; without sharding there is no shard to choose."""
     shardings = [(0.0, 1.0), *((float(level), shard) for level in range(1, len(SHARDINGS)) for shard in SHARDS)]
-    return np.array([(s, *sharding) for s in range(len(SCHEDULES)) for sharding in shardings], dtype=np.float64).T
+    schedules = [SCHEDULES.index(name) for name in job.schedules]
+    return np.array([(s, *sharding) for s in schedules for sharding in shardings], dtype=np.float64).T
 
 
 def chunks(job: Job, space: Axes) -> Iterator[Chunk]:

@@ -71,6 +71,7 @@ def every_layout(job: Job) -> list[Layout]:
 @pytest.mark.parametrize(("model", "n_gpus", "batch"), [(LLAMA, 4, 8), (FEW_EXPERTS, 4, 4)])
 def test_the_search_prices_every_layout_once_and_finds_the_best(model, n_gpus, batch):
     job = job_of(model, n_gpus, batch)
+    job = replace(job, any_schedule=True)
     layouts, found = every_layout(job), search(job)
     assert found.priced == len(layouts)
     priced = price_layouts(job, layouts)
@@ -271,3 +272,10 @@ def test_layers_are_spread_so_that_no_move_makes_the_slowest_stage_faster(n_laye
         for other in range(len(seconds)):
             if other != slowest:
                 assert times[other] + seconds[other] >= max(times) - 1e-9
+
+
+def test_a_search_chooses_only_schedules_that_the_software_has():
+    job = Job.of(LLAMA, load_cluster("dgx-h100-64"), global_batch=64)
+    assert job.schedules == ("1f1b",)
+    assert replace(job, software="fsdp2-2025").schedules == SCHEDULES
+    assert replace(job, any_schedule=True).schedules == SCHEDULES
