@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks/results"
-PAGES = ("README.md", "docs/training.md")
+PAGES = ("README.md", "docs/training.md", "docs/plan.md", "docs/simulate.md")
 BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -30,11 +30,13 @@ def time_to_beat() -> str:
         )
     for name in ("gzip -9", "xz -9"):
         beaten = [row for row in rows if row["bits_per_byte"] < row["compressors_bits_per_byte"][name]]
-        when = f"beaten within {beaten[0]['tokens']:,} tokens" if beaten else "not beaten in the lengths measured"
+        when = "not beaten in the lengths measured"
+        if beaten:
+            when = f"beaten within {beaten[0]['training_seconds'] / 60:.1f} minutes ({beaten[0]['tokens']:,} tokens)"
         lines += ["", f"`{name}`: {when}."]
     where = f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}, {rows[0]['date']}"
-    lengths = " ".join("--{1} {0}".format(*row["run"].split("-")) for row in rows)
-    return "\n".join([*lines, "", f"({where}; `python benchmarks/time_to_beat.py {lengths}`)"])
+    lengths = " ".join(row["run"].split("-")[0] for row in rows)
+    return "\n".join([*lines, "", f"({where}; `python benchmarks/time_to_beat.py --minutes {lengths}`)"])
 
 
 def train_speed() -> str:
@@ -64,11 +66,15 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
+    import plan_pages
+    import simulate_pages
+
+    figures = FIGURES | plan_pages.FIGURES | simulate_pages.FIGURES
     differing = []
     for page in PAGES:
         path = ROOT / page
         before = path.read_text()
-        after = BLOCK.sub(lambda match: f"{match[1]}{FIGURES[match[2]]()}\n{match[3]}", before)
+        after = BLOCK.sub(lambda match: f"{match[1]}{figures[match[2]]()}\n{match[3]}", before)
         if after != before:
             differing.append(page)
             if "--check" not in sys.argv:
