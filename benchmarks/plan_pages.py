@@ -49,7 +49,8 @@ def measure() -> None:
 def _kolossos(*arguments: str) -> dict[str, Any]:
     command = Path(sys.executable).parent / "kolossos"
     print("kolossos", *arguments, file=sys.stderr)
-    return json.loads(subprocess.run([command, *arguments, "--json"], capture_output=True, text=True, check=True).stdout)
+    result = subprocess.run([command, *arguments, "--json"], capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
 
 
 def _keep(name: str, result: dict[str, Any]) -> None:
@@ -81,15 +82,16 @@ def plan_grok1() -> str:
     lines += [f"| {' | '.join(row)} |" for row in rows]
     small, large = shown
     wider = plans["larger batch"]
+    tokens, more_tokens = small["tokens_per_step"] / 1e6, float(LARGER_BATCH) / 1e6
     buys = small["days"] / large["days"]
     lines += [
         "",
         f"The expansion trains {buys:.2f} times as fast with {large['n_gpus'] / small['n_gpus']:.2f} times the GPUs: "
         f"{small['days']:.2f} days become {large['days']:.2f}. It costs {_more(large, small, 'cost_usd')} in rent, "
         f"{_more(large, small, 'energy_joules')} in energy and {_more(large, small, 'site_watts')} in power. The batch "
-        f"({small['tokens_per_step'] / 1e6:.0f} M tokens) is too small to feed it: with {float(LARGER_BATCH) / 1e6:.0f} M "
-        f"tokens a step it would take {wider['days']:.2f} days and {wider['cost_usd'] / 1e6:.1f} million USD. Estimates, "
-        "with 90 % intervals from the planner's own errors; no published run has more than 16,384 GPUs.",
+        f"({tokens:.0f} M tokens) is too small to feed it: with {more_tokens:.0f} M tokens a step it would take "
+        f"{wider['days']:.2f} days and {wider['cost_usd'] / 1e6:.1f} million USD. Estimates, with 90 % intervals from "
+        "the planner's own errors; no published run has more than 16,384 GPUs.",
     ]
     return "\n".join(lines)
 
@@ -120,7 +122,7 @@ def plan_accuracy() -> str:
     """Errors in the fit, and on sources that the fit did not see."""
     fit, scored = _read("fit_plan"), _read("plan_accuracy")
     lines = [
-        "| software generation | rows | mean error in the fit | mean error, source left out | one constant efficiency |",
+        "| software generation | rows | mean error in the fit | mean error, source left out | one constant |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     everything, unseen = scored["all"], fit["left out by source"]
