@@ -39,8 +39,8 @@ def time_to_beat() -> str:
     return "\n".join([*lines, "", f"({where}; `python benchmarks/time_to_beat.py --minutes {lengths}`)"])
 
 
-def train_speed() -> str:
-    newest = sorted(RESULTS.glob("train_speed-*.md"))[-1]
+def train_speed(kind: str = "train_speed") -> str:
+    newest = sorted(RESULTS.glob(f"{kind}-*.md"))[-1]
     machine, *tables = newest.read_text().split("\n## ")
     facts = " ".join(machine.split("\n\n")[1:]).replace("\n", " ").strip()
     shown = [re.sub(r"^(.+)\n", r"**\1**\n", table, count=1) for table in tables if not table.startswith("Aims")]
@@ -61,6 +61,7 @@ def moe_against_dense() -> str:
 FIGURES: dict[str, Callable[[], str]] = {
     "demo": time_to_beat,
     "train_speed": train_speed,
+    "train_speed_dense": lambda: train_speed("train_speed_dense"),
     "moe_against_dense": moe_against_dense,
 }
 
