@@ -1,7 +1,7 @@
 """Figures of docs/plan.md and of the README's section on planning.
 
 python benchmarks/plan_pages.py --measure     # runs the commands that the pages show; keeps results/ and the picture
-python benchmarks/plan_pages.py               # fills docs/plan.md from the results
+python benchmarks/plan_pages.py               # fills the pages from the results, as fill_pages.py does
 """
 
 import argparse
@@ -14,9 +14,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from fill_pages import BLOCK, RESULTS, ROOT
+from fill_pages import RESULTS, ROOT
+from fill_pages import main as fill_pages
 
-PAGE = ROOT / "docs/plan.md"
+from kolossos.plan.record import LARGEST_MEASURED
+
 CLUSTERS = ("colossus-100k", "colossus-200k")
 TOKENS = "15e12"
 MEASUREMENTS = ROOT / "benchmarks/measurements"
@@ -91,7 +93,7 @@ def plan_grok1() -> str:
         f"{_more(large, small, 'energy_joules')} in energy and {_more(large, small, 'site_watts')} in power. The batch "
         f"({tokens:.0f} M tokens) is too small to feed it: with {more_tokens:.0f} M tokens a step it would take "
         f"{wider['days']:.2f} days and {wider['cost_usd'] / 1e6:.1f} million USD. Estimates, with 90 % intervals from "
-        "the planner's own errors; no published run has more than 16,384 GPUs.",
+        f"the planner's own errors; no published run has more than {LARGEST_MEASURED:,} GPUs.",
     ]
     return "\n".join(lines)
 
@@ -170,7 +172,7 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true")
     if parser.parse_args().measure:
         measure()
-    PAGE.write_text(BLOCK.sub(lambda match: f"{match[1]}{FIGURES[match[2]]()}\n{match[3]}", PAGE.read_text()))
+    fill_pages()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Figures of docs/simulate.md and of the README's section on operation.
 
 python benchmarks/simulate_pages.py --measure     # runs the commands that the page shows; keeps results/ and the plots
-python benchmarks/simulate_pages.py               # fills docs/simulate.md from the results
+python benchmarks/simulate_pages.py               # fills the pages from the results, as fill_pages.py does
 """
 
 import argparse
@@ -14,9 +14,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from fill_pages import BLOCK, RESULTS, ROOT
+from fill_pages import RESULTS, ROOT
+from fill_pages import main as fill_pages
 
-PAGE = ROOT / "docs/simulate.md"
 RUN = "kolossos simulate grok-1 --cluster colossus-100k --days 120 --grow 50000xh100@day60,50000xh200@day90"
 NEAR = {"name": "near", "kind": "unknown", "scope": "job", "per_1000_node_days": 0.95, "detect_s": 0.0}
 FAR = {"name": "far", "kind": "network", "scope": "fabric", "per_1000_node_days": 0.05, "detect_s": 0.0}
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true")
     if parser.parse_args().measure:
         measure()
-    PAGE.write_text(BLOCK.sub(lambda match: f"{match[1]}{FIGURES[match[2]]()}\n{match[3]}", PAGE.read_text()))
+    fill_pages()
 
 
 if __name__ == "__main__":

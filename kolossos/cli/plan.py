@@ -45,27 +45,7 @@ def plan(
     out: Annotated[Path | None, typer.Option(help="File of --export.", show_default=False)] = None,
 ) -> None:
     """Predict a training step on a cluster, and find the best layout for it: no GPU needed."""
+    asked = locals()
     from kolossos.cli.planning import Request, run_plan
 
-    run_plan(
-        Request(
-            model=model,
-            cluster=cluster,
-            tokens=tokens,
-            gpus=gpus,
-            layout=layout,
-            seq_len=seq_len,
-            global_batch=global_batch,
-            global_batch_tokens=global_batch_tokens,
-            precision=precision,
-            objective=objective,
-            software=software,
-            any_schedule=any_schedule,
-            why=why,
-            json=json,
-            plot=plot,
-            trace=trace,
-            export=export,
-            out=out,
-        )
-    )
+    run_plan(Request(**asked))

@@ -4,7 +4,7 @@ A unit lies on the streams of a GPU: its products on ``compute``, its collective
 that what ``blocks`` found hidden runs beside the products and what it found exposed holds them up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -13,18 +13,7 @@ from kolossos.plan.columns import Column
 
 COMPUTE, TP, CP, EP, PP, DP = range(6)
 STREAMS = ("compute", "tp", "cp", "ep", "pp", "dp")
-PARTS = (
-    "matmul",
-    "attention",
-    "elementwise",
-    "quantize",
-    "overhead",
-    "contention",
-    "tp_exposed",
-    "cp_exposed",
-    "ep_exposed",
-    "pp_exposed",
-)
+PARTS = (*(f.name for f in fields(Seconds) if not f.name.endswith("_hidden")), "pp_exposed")
 
 
 @dataclass(frozen=True)

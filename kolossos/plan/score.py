@@ -17,6 +17,7 @@ from kolossos.plan.memory import memory_bytes
 from kolossos.plan.predict import setting_of
 from kolossos.plan.step import step_seconds
 from kolossos.specs.catalogue import load_gpu, load_model, names
+from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.from_models_json import model_specs
 from kolossos.specs.model import ModelSpec
 
@@ -141,8 +142,6 @@ def summarise(pairs: Sequence[Pair]) -> dict[str, float | int | None]:
 
 def _constant(pairs: Sequence[Pair]) -> float:
     """The error of one efficiency for all (model FLOPs over peak), set to the best value: what must be beaten."""
-    from kolossos.specs.counts import training_flops_per_token
-
     ideal = []
     for row, _ in pairs:
         tokens = row.layout.global_batch_size * row.layout.seq_len

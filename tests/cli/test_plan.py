@@ -4,37 +4,11 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from kolossos.cli.main import main
-
 SMALL = ["llama-3.1-8b", "--cluster", "dgx-h100-8", "--precision", "bf16"]
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    returncode: int | str | None
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def kolossos(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run the command line in this process, on a wide terminal."""
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr("sys.argv", ["kolossos", *arguments])
-        monkeypatch.setenv("COLUMNS", "160")
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Done(ended.value.code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -1,36 +1,11 @@
 """``kolossos simulate`` and ``optimise`` from outside: bad input is one line, JSON is alone on stdout."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from kolossos.cli.main import main
-
 RUN = ["grok-1", "--cluster", "colossus-100k", "--step-time", "5", "--days", "6", "--replicates", "4"]
-
-
-class Done(NamedTuple):
-    """How a command ended."""
-
-    returncode: int | str | None
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def kolossos(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run the command line in this process."""
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr("sys.argv", ["kolossos", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Done(ended.value.code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,15 @@ def test_a_broken_rule_is_named_with_what_would_be_right(values, rule, right):
 def test_published_layouts_keep_every_rule():
     """Llama 3.1 405B trained with 126 layers in 128 chunks less one at each end (arXiv:2407.21783, section 3.3.2);
     DeepSeek-V3 61 layers on 16 stages, with 64 ranks of experts (arXiv:2412.19437, section 3.2)."""
-    check(layout(tp=8, pp=16, vp=4, dp_shard=8, global_batch_size=256), LLAMA)
-    check(layout(pp=16, ep=64, dp_shard=64, global_batch_size=1024), DEEPSEEK)
-    check(layout(tp=8, pp=8, vp=8, ep=8, etp=1, dp_shard=16, global_batch_size=1024), GROK)
-    check(layout(tp=4, pp=8, cp=2, ep=8, etp=4, dp_shard=16, global_batch_size=1024, sharding="parameters"), GROK)
+    published = (
+        (layout(tp=8, pp=16, vp=4, dp_shard=8, global_batch_size=256), LLAMA),
+        (layout(pp=16, ep=64, dp_shard=64, global_batch_size=1024), DEEPSEEK),
+        (layout(tp=8, pp=8, vp=8, ep=8, etp=1, dp_shard=16, global_batch_size=1024), GROK),
+        (layout(tp=4, pp=8, cp=2, ep=8, etp=4, dp_shard=16, global_batch_size=1024, sharding="parameters"), GROK),
+    )
+    for one, bounds in published:
+        check(one, bounds)
+        assert broken(LayoutColumns.of(one), bounds) == -1
 
 
 @settings(deadline=None, max_examples=60)

@@ -22,11 +22,10 @@ from numpy.typing import ArrayLike
 
 from kolossos.plan.kernels.cards import card, coefficients, peak
 from kolossos.plan.kernels.matmul import Floats, in_chunks
-from kolossos.plan.kernels.measured import measured_attention_seconds
+from kolossos.plan.kernels.measured import BACKWARD_FLOPS, measured_attention_seconds
 from kolossos.specs.gpu import GpuSpec
 
 TILE = 128
-BACKWARD_FLOPS = 2.5
 BYTES = {"bf16": 2.0, "fp8": 1.0}
 EFFICIENCY = "efficiency_"
 
