@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	$(BIN)/kolossos data prepare --out data/stdlib
-	$(BIN)/kolossos train examples/demo.toml --minutes 3.5 --fresh
+	$(BIN)/kolossos train examples/demo.toml --fresh
 	$(BIN)/kolossos complete runs/demo "def read_json(path):" --max-tokens 120 --temperature 0.6
 	$(BIN)/kolossos eval runs/demo
 
