@@ -1,6 +1,5 @@
 """First values of the weights: a pure function of (seed, name of the parameter), whatever the order or the ranks."""
 
-import hashlib
 import math
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from kolossos.model.decoder import Decoder
 from kolossos.specs.model import ModelSpec
+from kolossos.streams import named_seed
 
 
 @torch.no_grad()
@@ -42,8 +42,7 @@ def _norm_scale(spec: ModelSpec, name: str) -> float:
 
 
 def _generator(seed: int, name: str) -> torch.Generator:
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
+    return torch.Generator().manual_seed(named_seed(seed, name))
 
 
 def _fill_normal(parameter: Tensor, std: float, generator: torch.Generator) -> None:

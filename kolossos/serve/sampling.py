@@ -6,19 +6,17 @@ to sum to one (the order of transformers' logits processors).
 Shapes: B sequences, V vocabulary.
 """
 
-import hashlib
-
 import torch
 from torch import Tensor
 
 from kolossos.errors import InputError
 from kolossos.serve.options import GenerationOptions
+from kolossos.streams import named_seed
 
 
 def sequence_generator(seed: int, index: int) -> torch.Generator:
     """The random numbers of sequence ``index``, the same whatever else is in the batch and on any device."""
-    digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
+    return torch.Generator().manual_seed(named_seed(seed, str(index)))
 
 
 def choose_tokens(logits_BV: Tensor, generators: list[torch.Generator], options: GenerationOptions) -> Tensor:

@@ -8,7 +8,6 @@ grows with the number of events. A node keeps failing while it is repaired: the 
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from zlib import crc32
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from kolossos.simulate.phases import lots
 from kolossos.simulate.piecewise import Array
 from kolossos.simulate.spec import DAY_S, LotSpec, OperationSpec
 from kolossos.simulate.spec_failures import CauseSpec, FailureSpec
+from kolossos.streams import counted_generator
 
 
 @dataclass(frozen=True)
@@ -142,14 +142,10 @@ Rows = Callable[[int, int], Array]
 
 def _rows(seed: int, replicate: int, name: str) -> tuple[Rows, Rows]:
     """Two row-wise sources (uniform, normal) that belong to this stream alone."""
-    stream = crc32(name.encode())
-
-    def generator(which: int) -> np.random.Generator:
-        high = np.uint64((seed & 0xFFFFFFFF) | (which << 63) | (((seed >> 32) & 0x3FFFFFFF) << 32))
-        return np.random.Generator(np.random.Philox(key=[high, np.uint64((replicate << 32) | stream)]))
-
-    source = generator(0)
-    return lambda n, width: source.random((n, width)), lambda n, width: generator(1).standard_normal((n, width))
+    source = counted_generator(seed, replicate, name)
+    return lambda n, width: source.random((n, width)), lambda n, width: counted_generator(
+        seed, replicate, name, 1
+    ).standard_normal((n, width))
 
 
 def _poisson(uniform: Rows, exposure: float, width: int) -> tuple[Array, Array]:

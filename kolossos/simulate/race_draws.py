@@ -1,6 +1,5 @@
 """Random draws of the compute race: one stream for each assumption, so that changing one leaves the others as drawn."""
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kolossos.simulate.race_assumptions import RaceAssumptions
+from kolossos.streams import named_generator
 
 Array = NDArray[np.floating[Any]]
 Z95 = 1.6448536269514722  # 95 % point of the standard normal
@@ -21,7 +21,7 @@ class Draws:
 
     def stream(self, name: str) -> np.random.Generator:
         """The stream of ``name``: independent of all others, fixed by the seed."""
-        return np.random.default_rng(np.random.SeedSequence([self.seed, zlib.crc32(name.encode())]))
+        return named_generator(self.seed, name)
 
     def draw(self, name: str, *shape: int) -> Array:
         """Values of an assumption, [replicates, *shape]."""
