@@ -1,6 +1,7 @@
 """Files that exist whole or not at all: written beside their place, flushed to the disk, then renamed."""
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,12 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Write ``content`` (text as UTF-8) to ``path``, whole or not at all."""
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

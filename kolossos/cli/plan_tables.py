@@ -9,12 +9,12 @@ from kolossos.plan.explain import Purchase, binding_limits, deciding_terms
 from kolossos.plan.interval import step_interval
 from kolossos.plan.job import Job, default_batch_tokens
 from kolossos.plan.mixed import Mixed
-from kolossos.plan.price import power_known
 from kolossos.plan.promise import mixed_mfu
 from kolossos.plan.record import mixed_bill, origin
 from kolossos.plan.rules import describe
 from kolossos.plan.search import Choice
 from kolossos.specs.cluster import ClusterSpec
+from kolossos.specs.draw import power_known
 from kolossos.specs.layout import Layout
 
 FRONT_SHOWN = 8

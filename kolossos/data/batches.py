@@ -14,8 +14,7 @@ import numpy as np
 from kolossos.data.corpus import TokenSplit
 from kolossos.data.permutation import Permutation
 from kolossos.errors import InputError
-
-IGNORED_TARGET = -1
+from kolossos.specs.tokens import IGNORED_TARGET
 
 
 @dataclass(frozen=True)

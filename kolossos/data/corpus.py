@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from kolossos.data.manifest import VALIDATION_TEXT_FILE, Manifest, ShardRecord, SplitName, SplitRecord
-from kolossos.data.shards import index_path, sha256_of, token_dtype, tokens_path
+from kolossos.data.shards import index_path, token_dtype, tokens_path
 from kolossos.data.tokenizer import TOKENIZER_FILE, Tokenizer
 from kolossos.errors import InputError, nearest
+from kolossos.files import sha256_of
 
 
 @dataclass(frozen=True)

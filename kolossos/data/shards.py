@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from kolossos.data.manifest import ShardRecord, SplitName, SplitRecord
-from kolossos.files import whole_file, write_whole
+from kolossos.files import sha256_of, whole_file, write_whole
 
 
 def token_dtype_name(vocab_size: int) -> Literal["uint16", "uint32"]:
@@ -116,9 +116,3 @@ class _OpenShard:
 
     def close(self) -> None:
         self._stack.close()
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file's content, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,11 +22,11 @@ from kolossos.data.manifest import (
 from kolossos.data.options import PrepareOptions
 from kolossos.data.partial import PartialFolder, Plan
 from kolossos.data.progress import Progress
-from kolossos.data.shards import ShardWriter, sha256_of, token_dtype_name
+from kolossos.data.shards import ShardWriter, token_dtype_name
 from kolossos.data.sources import Source
 from kolossos.data.tokenizer import TOKENIZER_FILE, Tokenizer
 from kolossos.errors import InputError
-from kolossos.files import whole_file
+from kolossos.files import sha256_of, whole_file
 
 TOKENIZER_SAMPLE_BYTES = 256 << 20  # more text changes a vocabulary little and costs memory and time
 CHECKED_DOCUMENTS = 64

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from kolossos.errors import InputError
 from kolossos.files import write_whole
+from kolossos.specs.tokens import CHAT_TOKENS, END_OF_TEXT, END_TOKENS
 
 TOKENIZER_FILE = "tokenizer.json"
-END_OF_TEXT = "<|endoftext|>"
-SPECIAL_TOKENS = (END_OF_TEXT, "<|system|>", "<|user|>", "<|assistant|>")
-END_TOKENS_OF_OTHERS = (END_OF_TEXT, "<|end_of_text|>", "<|eos|>", "</s>")
+SPECIAL_TOKENS = (END_OF_TEXT, *CHAT_TOKENS)
 MIN_VOCAB_SIZE = 256 + len(SPECIAL_TOKENS)
 
 SPLIT_PATTERN = "|".join(
@@ -48,9 +47,9 @@ class Tokenizer:
             raise InputError(f"not a tokenizer.json ({error})") from error
         if not isinstance(self._bpe.decoder, tokenizers.decoders.ByteLevel):
             raise InputError("not a byte-level BPE tokenizer (its decoder is not ByteLevel)")
-        end_ids = [i for name in END_TOKENS_OF_OTHERS if (i := self._bpe.token_to_id(name)) is not None]
+        end_ids = [i for name in END_TOKENS if (i := self._bpe.token_to_id(name)) is not None]
         if not end_ids:
-            raise InputError(f"no end-of-text token in it; it needs one of {', '.join(END_TOKENS_OF_OTHERS)}")
+            raise InputError(f"no end-of-text token in it; it needs one of {', '.join(END_TOKENS)}")
         self._bpe.encode_special_tokens = True
         self._bpe.no_padding()
         self._bpe.no_truncation()

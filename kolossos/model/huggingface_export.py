@@ -14,10 +14,10 @@ from kolossos.files import UNFINISHED_SUFFIX, disk_has_room, sync_folder, write_
 from kolossos.model.decoder import Decoder
 from kolossos.model.huggingface_config import CONFIG_FILE, GROK, config_from_spec, layout_of
 from kolossos.model.huggingface_names import INDEX_FILE, OUTPUT_NAME, WEIGHTS_FILE, StoredTensor, stored_tensors
+from kolossos.specs.tokens import END_TOKENS
 
 SHARD_BYTES = 5_000_000_000
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-END_TOKENS = ("<|endoftext|>", "<|end_of_text|>", "<|eos|>", "</s>")
 
 
 def export_huggingface(

@@ -1,11 +1,4 @@
-"""Watts, joules, money and days of a plan.
-
-A GPU that computes under a training load draws its design power; one that waits for others still spins on the network:
-an 8x H100 node training GPT-3 (mlcommons/training_results_v4.0, smc-dc-power @6fe9543, folded on logged step times)
-draws 7.00 kW on the plateau of a step and 5.53 kW at its border. With 8 x 700 W on the plateau the rest of the node
-takes 1.40 kW, so a waiting GPU 516 W: 0.69 of the way from its 100 W at idle to its 700 W. This is our reading of one
-machine; other cards are taken to behave alike.
-"""
+"""Watts, joules, money and days of a plan."""
 
 from dataclasses import dataclass
 from math import nan
@@ -14,11 +7,10 @@ from kolossos.plan.columns import Column
 from kolossos.plan.step import StepColumns
 from kolossos.specs.cluster import PowerSpec
 from kolossos.specs.counts import training_flops_per_token
+from kolossos.specs.draw import gpu_watts, power_known
 from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.model import ModelSpec
 
-WAITING_SHARE = 0.69
-"""Of the way from idle to design power, for a GPU that waits inside a step."""
 SECONDS_PER_DAY = 86_400.0
 JOULES_PER_KWH = 3.6e6
 
@@ -26,18 +18,6 @@ JOULES_PER_KWH = 3.6e6
 def busy_seconds(step: StepColumns) -> Column:
     """Seconds of a step in which the mean GPU computes."""
     return step.matmul + step.attention + step.elementwise + step.quantize + step.optimizer
-
-
-def gpu_watts(gpu: GpuSpec, busy_share: Column | float) -> Column | float:
-    """Mean draw of one GPU that computes in ``busy_share`` of the step and waits in the rest."""
-    idle, full = gpu.idle or 0.0, gpu.tdp or 0.0
-    waiting = idle + WAITING_SHARE * (full - idle)
-    return waiting + (full - waiting) * busy_share
-
-
-def power_known(gpu: GpuSpec) -> bool:
-    """Whether its file says what it draws; if not, no energy is printed, and a search weighs time and money alone."""
-    return gpu.idle is not None and gpu.tdp is not None
 
 
 def site_watts_per_gpu(gpu: GpuSpec, power: PowerSpec, busy_share: Column | float) -> Column | float:

@@ -11,12 +11,9 @@ from kolossos.plan.priced import PricedLayout, price_layouts
 from kolossos.plan.rules import check
 from kolossos.plan.search import search
 from kolossos.specs.cluster import ClusterSpec
-from kolossos.specs.counts import count_parameters, training_flops_per_token
+from kolossos.specs.counts import CHECKPOINT_BYTES_PER_PARAMETER, count_parameters, training_flops_per_token
 from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
-
-CHECKPOINT_BYTES_PER_PARAMETER = 14.0
-"""bf16 weights, fp32 master weights and two fp32 moments."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from kolossos.plan.explain import Purchase, binding_limits, deciding_terms
 from kolossos.plan.interval import step_interval
 from kolossos.plan.job import Job
 from kolossos.plan.mixed import Mixed, MixedPlan
-from kolossos.plan.price import Bill, Worker, bill, power_known
+from kolossos.plan.price import Bill, Worker, bill
 from kolossos.plan.promise import mixed_mfu
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.counts import training_flops_per_token
+from kolossos.specs.draw import power_known
 
 LARGEST_MEASURED = 16_384
 """GPUs of the largest published run among the measurements (Llama 3.1 405B, arXiv:2407.21783, table 4)."""

@@ -9,13 +9,12 @@ from kolossos.errors import InputError
 from kolossos.simulate.spec import OperationSpec
 from kolossos.specs.catalogue import load_cluster, load_gpu, load_model
 from kolossos.specs.cluster import ClusterSpec, PoolSpec
-from kolossos.specs.counts import count_parameters
+from kolossos.specs.counts import CHECKPOINT_BYTES_PER_PARAMETER, count_parameters
+from kolossos.specs.draw import MEAN_SHARE_OF_TDP
 from kolossos.specs.overrides import apply_overrides
 from kolossos.specs.strict import read_toml
 
-BYTES_PER_PARAMETER = 14.0  # bf16 weights, fp32 master copy, two fp32 Adam moments
 TOKENS_PER_STEP = 16_777_216  # Llama 3 405B's largest batch, arXiv:2407.21783 section 3.4.1
-DRAW_OF_TDP = 656.0 / 700.0  # mean over a training step: 0.856 kW a GPU at the node (MLPerf 4.0) less 0.2 kW of host
 GROWTH = re.compile(r"(\d+)x([\w.-]+)@day(-?\d+(?:\.\d+)?)")
 
 
@@ -85,7 +84,7 @@ def operation_values(
             "for_gpus": cluster.n_gpus,
             "source": "given; after growth inverse to the fleet's peak FLOP/s",
         }
-        saved = count_parameters(model).total * BYTES_PER_PARAMETER
+        saved = count_parameters(model).total * CHECKPOINT_BYTES_PER_PARAMETER
     else:
         from kolossos.simulate.promised import promised_steps  # the planner is loaded only where it is asked
 
@@ -131,7 +130,7 @@ def _power(cluster: ClusterSpec) -> dict[str, Any]:
     gpus = [(pool.count / cluster.n_gpus, load_gpu(pool.gpu)) for pool in cluster.pools]
     power = cluster.power
     return {
-        "gpu_watts": sum(share * gpu.tdp_watts for share, gpu in gpus) * DRAW_OF_TDP,
+        "gpu_watts": sum(share * gpu.tdp_watts for share, gpu in gpus) * MEAN_SHARE_OF_TDP,
         "gpu_idle_watts": sum(share * gpu.idle_watts for share, gpu in gpus),
         "host_watts": power.host_watts_per_gpu,
         "pue": power.pue,

@@ -9,6 +9,9 @@ from dataclasses import dataclass, fields
 
 from kolossos.specs.model import ModelSpec
 
+CHECKPOINT_BYTES_PER_PARAMETER = 14.0
+"""bf16 weights, fp32 master weights and two fp32 moments."""
+
 
 @dataclass(frozen=True)
 class LayerParameters:

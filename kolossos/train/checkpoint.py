@@ -9,7 +9,6 @@ training goes on. A damaged checkpoint is named and the one before it used.
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -24,7 +23,7 @@ import torch.distributed.checkpoint as dcp
 from torch import Tensor
 
 from kolossos.errors import InputError
-from kolossos.files import sync_folder, write_whole
+from kolossos.files import sha256_of, sync_folder, write_whole
 
 MANIFEST = "checkpoint.json"
 PARTIAL = ".partial"
@@ -45,7 +44,7 @@ class Checkpoint:
                 path = self.folder / name
                 if path.stat().st_size != expected["bytes"]:
                     return f"{name} has {path.stat().st_size} bytes, not {expected['bytes']}"
-                if _sha256(path) != expected["sha256"]:
+                if sha256_of(path) != expected["sha256"]:
                     return f"the sha256 of {name} is not the recorded one"
         except FileNotFoundError as error:
             return f"{Path(error.filename).name} is missing"
@@ -129,7 +128,7 @@ class CheckpointFolder:
         files = sorted(p for p in partial.iterdir())
         for path in files:
             _sync_file(path)
-        entries = {p.name: {"bytes": p.stat().st_size, "sha256": _sha256(p)} for p in files}
+        entries = {p.name: {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in files}
         write_whole(
             partial / MANIFEST, json.dumps({"step": step, "torch": torch.__version__, "files": entries}, indent=1)
         )
@@ -162,11 +161,6 @@ def _first_os_error(error: dcp.api.CheckpointException) -> OSError | None:
         if "No space left" in str(failure) or "os error 28" in str(failure):
             return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return None
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_file(path: Path) -> None:

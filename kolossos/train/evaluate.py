@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kolossos.data.batches import IGNORED_TARGET, Batch
+from kolossos.data.batches import Batch
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.decoder import Decoder
+from kolossos.specs.tokens import IGNORED_TARGET
 from kolossos.train.tokens import to_micro_batch
 
 

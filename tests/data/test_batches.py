@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kolossos.data.batches import IGNORED_TARGET, Batches, validation_batches
+from kolossos.data.batches import Batches, validation_batches
 from kolossos.data.corpus import Corpus
 from kolossos.errors import InputError
+from kolossos.specs.tokens import IGNORED_TARGET
 
 SEQ_LEN = 64
 

@@ -10,6 +10,7 @@ from kolossos.errors import InputError
 from kolossos.simulate.report.subject import Figure, Subject
 from kolossos.specs.catalogue import load_gpu, names
 from kolossos.specs.cluster import PowerSpec
+from kolossos.specs.draw import UNMEASURED_SHARES_OF_TDP
 from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.run import RunSpec
 from kolossos.specs.strict import read_toml
@@ -18,9 +19,6 @@ from kolossos.train.metrics import read_events
 CPU_WATTS_PER_THREAD = (4.0, 9.0, 16.0)
 """Low, middle, high draw of one busy core with its share of the machine: server processors of 350 to 500 W with 56 to
 128 cores, and a laptop's 30 to 60 W with 4 to 8. Our estimate."""
-GPU_SHARE_OF_TDP = (0.6, 0.85, 1.0)
-"""Low, middle, high draw of a training GPU over its rated power. Our estimate; 8 H100 nodes measured 0.86 kW a GPU with
-their hosts (MLPerf training 4.0 power logs)."""
 JOULES_PER_KWH = 3.6e6
 
 
@@ -110,10 +108,10 @@ def _energy(
     if gpu and gpu.tdp_watts:
         rated, power, n = gpu.tdp_watts, PowerSpec(), spec.layout.world_size
         low, middle, high = (
-            (share * rated + power.host_watts_per_gpu) * n * power.pue * seconds for share in GPU_SHARE_OF_TDP
+            (share * rated + power.host_watts_per_gpu) * n * power.pue * seconds for share in UNMEASURED_SHARES_OF_TDP
         )
         note = (
-            f"not measured: {n} x {gpu.name} at {GPU_SHARE_OF_TDP[1]:.0%} of {rated:g} W, "
+            f"not measured: {n} x {gpu.name} at {UNMEASURED_SHARES_OF_TDP[1]:.0%} of {rated:g} W, "
             f"{power.host_watts_per_gpu:g} W of host each, times {power.pue:g} for the site, over the steps"
         )
     else:
