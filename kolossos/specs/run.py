@@ -1,7 +1,8 @@
 """RunSpec: everything that decides what a training run computes, in one TOML file.
 
 Two runs with equal `model`, `data`, `layout`, `optimizer`, `schedule`, `loss` and `seed` compute the same bits on the
-same machine; the other tables only decide what is written down, how often, and with which threads.
+same machine; the other tables only decide what is written down, how often, and with which threads, and `promise` keeps
+what a plan said before. A spec is read once; what changes on its way are copies made by its methods.
 """
 
 from pathlib import Path
@@ -15,6 +16,7 @@ from kolossos.specs.catalogue import load_model
 from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
 from kolossos.specs.overrides import apply_overrides
+from kolossos.specs.promise import PromiseSpec
 from kolossos.specs.strict import Spec, read_toml
 
 Fraction = NonNegativeFloat
@@ -112,6 +114,7 @@ class RunSpec(Spec):
     checkpoint: CheckpointSpec = CheckpointSpec()
     evaluate: EvaluateSpec = EvaluateSpec()
     compute: ComputeSpec = ComputeSpec()
+    promise: PromiseSpec | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -125,8 +128,31 @@ class RunSpec(Spec):
         """The resolved run file: every value spelt out."""
         return tomli_w.dumps(self.model_dump(exclude_none=True))
 
+    def with_threads(self, threads: int) -> Self:
+        """The same run with so many CPU threads (0: torch's choice)."""
+        return self.model_copy(update={"compute": _changed(self.compute, threads=threads)})
 
-OPERATIONAL = ("checkpoint", "evaluate", "compute")  # tables that may change between two parts of one run
+    def with_steps(self, steps: int) -> Self:
+        """The same run with so many steps; warm-up keeps its share of them, and one step at least if it has any."""
+        before = self.schedule
+        warmup = max(1, round(before.warmup_steps * steps / before.steps)) if before.warmup_steps else 0
+        return self.model_copy(update={"schedule": _changed(before, steps=steps, warmup_steps=warmup)})
+
+    def with_overrides(self, overrides: list[str], where: str) -> Self:
+        """The same run with single values changed; InputError, naming ``where``, if the outcome is no run."""
+        if not overrides:
+            return self
+        values = self.model_dump(exclude_none=True)
+        apply_overrides(values, overrides)
+        return self.parse(_resolved(values, Path(where)), where)
+
+    def without_promise(self) -> Self:
+        """The run alone, without what a plan said of it."""
+        return self.model_copy(update={"promise": None})
+
+
+OPERATIONAL = ("checkpoint", "evaluate", "compute", "promise")
+"""Tables that may change between two parts of one run."""
 
 
 def load_run(path: Path, overrides: list[str] | None = None) -> RunSpec:
@@ -137,18 +163,28 @@ def load_run(path: Path, overrides: list[str] | None = None) -> RunSpec:
     """
     values = read_toml(path)
     apply_overrides(values, overrides or [])
-    table = values.get("model")
-    if isinstance(table, dict) and "spec" in table:
-        values["model"] = _merge_model(table, path)
-    elif isinstance(table, str):
-        raise InputError(f"{path}: model = {table!r}: expected a table; write model.spec = {table!r}")
-    return RunSpec.parse(values, str(path))
+    return RunSpec.parse(_resolved(values, path), str(path))
 
 
 def changed_keys(before: RunSpec, after: RunSpec) -> list[tuple[str, Any, Any]]:
     """The keys that decide what is computed and differ, with both values."""
     old, new = (_flat(spec.model_dump(exclude=set(OPERATIONAL))) for spec in (before, after))
     return [(key, old.get(key), new.get(key)) for key in sorted(old | new) if old.get(key) != new.get(key)]
+
+
+def _resolved(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """``values`` with the model spelt out where it names one."""
+    table = values.get("model")
+    if isinstance(table, dict) and "spec" in table:
+        return {**values, "model": _merge_model(table, path)}
+    if isinstance(table, str):
+        raise InputError(f"{path}: model = {table!r}: expected a table; write model.spec = {table!r}")
+    return values
+
+
+def _changed(table: Spec, **changes: Any) -> Spec:
+    """A checked copy of a table."""
+    return type(table).model_validate({**table.model_dump(), **changes})
 
 
 def _merge_model(table: dict[str, Any], path: Path) -> dict[str, Any]:

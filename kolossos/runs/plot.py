@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kolossos.train.metrics import read_events
+from kolossos.runs.events import read_events
 
 
 def plot_run(metrics: Path, out: Path, title: str) -> None:
     """Draw a run's metrics into a PNG; nothing to draw is no error."""
-    train, validation = read_events(metrics, "train"), read_events(metrics, "validation")
+    train = read_events(metrics, "train")
+    scored = [event for event in read_events(metrics, "validation") if event["n_tokens"]]
     if not train:
         return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -24,9 +25,9 @@ def plot_run(metrics: Path, out: Path, title: str) -> None:
     loss = np.array([e["loss"] for e in train])
     axes[0].plot(tokens, loss, color="0.75", linewidth=0.8, label="training, each step")
     axes[0].plot(tokens, _smooth(loss), color="C0", label="training, running mean")
-    if validation:
+    if scored:
         at = {e["step"]: e["tokens"] / 1e6 for e in train}
-        points = [(at[e["step"]], e["validation_loss"]) for e in validation if e["step"] in at]
+        points = [(at[e["step"]], e["validation_loss"]) for e in scored if e["step"] in at]
         axes[0].plot(*zip(*points, strict=True), "o-", color="C3", markersize=4, label="validation")
     axes[0].set_ylabel("loss (nats/token)")
     axes[0].set_title(title)

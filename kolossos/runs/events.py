@@ -1,0 +1,131 @@
+"""What a run writes down at every step: one JSON object a line in metrics.jsonl, the first with every metric's unit.
+
+An event has a step, a kind and values. METRICS is the one list of what may be written, with which unit and in which
+kinds of events. JSON knows no NaN and no infinity: such a value is null in the file, and the event's ``not_finite``
+says which it was; `read_events` gives it back as the float.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from kolossos.files import write_whole
+
+Kind = Literal["train", "skipped", "validation"]
+"""train: a step that was kept; skipped: one that changed nothing, for its loss or gradient was not finite; validation:
+a score of held-out text (``n_tokens`` = 0 and no loss where the data holds none)."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+UNITS = "units"  # the kind of the first line
+NOT_FINITE = "not_finite"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The unit of a value, the kinds of events that may have it, and whether it is a whole number."""
+
+    unit: str
+    kinds: tuple[Kind, ...]
+    whole: bool = False
+
+
+STEP: tuple[Kind, ...] = ("train", "skipped")
+SCORE: tuple[Kind, ...] = ("validation",)
+
+METRICS = {
+    "loss": Metric("nats/token", STEP),
+    "lr_factor": Metric("share of the peak learning rate", STEP),
+    "grad_norm": Metric("1", STEP),
+    "tokens": Metric("tokens since the start of the run", STEP),
+    "tokens_per_s": Metric("tokens/s", STEP),
+    "mfu": Metric("share of the measured matrix-product peak", STEP),
+    "step_s": Metric("s", STEP),
+    "balance": Metric("1 (1 = perfectly balanced experts)", STEP),
+    "router_z": Metric("1", STEP),
+    "load_entropy": Metric("share of the largest possible entropy of the experts' load, mean over layers", STEP),
+    "validation_loss": Metric("nats/token", SCORE),
+    "bits_per_byte": Metric("bits/byte of text", SCORE),
+    "n_tokens": Metric("tokens scored", SCORE, whole=True),
+    "n_bytes": Metric("bytes of text scored", SCORE, whole=True),
+}
+
+
+def require_registered(kind: str, values: Mapping[str, float]) -> None:
+    """ValueError for a value that METRICS does not know, or not in this kind of event, or of another type."""
+    if kind not in KINDS:
+        raise ValueError(f"no kind of event {kind!r}; known: {', '.join(KINDS)}")
+    for name, value in values.items():
+        metric = METRICS.get(name)
+        if metric is None:
+            raise ValueError(f"no metric {name!r}: METRICS must name it and its unit before it can be written")
+        if kind not in metric.kinds:
+            raise ValueError(f"metric {name!r} belongs to {' and '.join(metric.kinds)} events, not to {kind!r}")
+        wanted = int if metric.whole else float
+        if type(value) is not wanted:
+            raise ValueError(f"metric {name!r} = {value!r} must be of type {wanted.__name__}")
+
+
+class EventFile:
+    """Appends to metrics.jsonl."""
+
+    def __init__(self, path: Path, resume_step: int):
+        """Events after ``resume_step`` of an interrupted part are dropped: those steps are computed again."""
+        kept = [_line(e.pop("step"), e.pop("kind"), e) for e in _events_until(path, resume_step)]
+        header = json.dumps({"step": 0, "kind": UNITS, **{name: metric.unit for name, metric in METRICS.items()}})
+        write_whole(path, "".join(line + "\n" for line in (header, *kept)))
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
+
+    def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
+        """One event; ValueError if it has what METRICS does not allow."""
+        require_registered(kind, values)
+        self._file.write(_line(step, kind, values) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def read_events(path: Path, kind: Kind | None = None) -> list[dict[str, Any]]:
+    """The events of a run, all or of one kind, each with step, kind and values; a line that a crash cut off ends them.
+
+    Values may be NaN or infinite.
+    """
+    events = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            break
+        if event["kind"] != UNITS and kind in (None, event["kind"]):
+            events.append(event | {name: float(word) for name, word in event.pop(NOT_FINITE, {}).items()})
+    return events
+
+
+def read_units(path: Path) -> dict[str, str]:
+    """The unit of every metric, as the run itself recorded it; {} where the file does not begin with them."""
+    with open(path, encoding="utf-8") as file:
+        try:
+            header = json.loads(file.readline())
+        except ValueError:
+            return {}
+    return {k: v for k, v in header.items() if k not in ("step", "kind")} if header.get("kind") == UNITS else {}
+
+
+def finite_or_null(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` for JSON: null in place of a number that is not finite."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+def _line(step: int, kind: str, values: Mapping[str, Any]) -> str:
+    wrong = {k: str(v) for k, v in values.items() if isinstance(v, float) and not math.isfinite(v)}
+    event = {"step": step, "kind": kind, **finite_or_null(values)}
+    return json.dumps(event | {NOT_FINITE: wrong} if wrong else event, allow_nan=False)
+
+
+def _events_until(path: Path, last_step: int) -> list[dict[str, Any]]:
+    return [event for event in read_events(path) if event["step"] <= last_step] if path.exists() else []

@@ -1,0 +1,70 @@
+"""Where the files of a run lie. Every file name of a run folder is spelt here.
+
+run.toml           the resolved run file
+promise.json       what a plan said, if a plan made the run file
+environment.json   software, machine, measured peak
+tokenizer.json     so that the folder can be used without the data
+metrics.jsonl      one event a line; the first gives the units
+tensorboard/       the same for TensorBoard
+checkpoints/       a folder each, which kolossos/train/checkpoint.py explains
+samples/           text written during training
+plots/             loss.png
+report/            what `kolossos report` writes
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RUN_FILE = "run.toml"
+RUNS_FOLDER = "runs"  # where a run goes that is not told where
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files in ``folder``, whether they are there or not."""
+
+    folder: Path
+
+    @property
+    def run_file(self) -> Path:
+        return self.folder / RUN_FILE
+
+    @property
+    def promise(self) -> Path:
+        return self.folder / "promise.json"
+
+    @property
+    def environment(self) -> Path:
+        return self.folder / "environment.json"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / "tokenizer.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def sample(self, step: int) -> Path:
+        return self.folder / "samples" / f"step-{step:08d}.txt"
+
+    @property
+    def loss_plot(self) -> Path:
+        return self.folder / "plots" / "loss.png"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report"
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether there is a run file in it."""
+    return (folder / RUN_FILE).is_file()
