@@ -10,7 +10,8 @@ import platform
 import subprocess
 import sys
 import time
-from pathlib import Path
+
+from kolossos.runs.environment import processor_name
 
 SIZE = 2048
 REPEATS = 10
@@ -18,21 +19,12 @@ REPEATS = 10
 
 def describe() -> dict:
     return {
-        "cpu": cpu_model(),
+        "cpu": processor_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
-
-
-def cpu_model() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
 
 
 def matmul_peak(threads: int) -> dict:

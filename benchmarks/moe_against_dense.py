@@ -17,7 +17,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from kolossos.train.metrics import read_events
+from kolossos.runs.events import read_events
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ("tiny-moe", "tiny-dense")

@@ -1,7 +1,6 @@
 """What is measured: the processor or card, its memory, caches and clock, as the system tells them."""
 
 import os
-import platform
 import re
 import subprocess
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from typing import Literal
 import torch
 
 from kolossos.errors import InputError
+from kolossos.runs.environment import CPUINFO, processor_name
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 MAX_CLOCK = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
-CPUINFO = Path("/proc/cpuinfo")
 NVIDIA_SMI = "nvidia-smi"
 
 
@@ -47,7 +46,7 @@ def this_machine() -> Machine:
 
 def _cpu() -> Machine:
     return Machine(
-        model=_processor(),
+        model=processor_name(),
         family="cpu",
         device=torch.device("cpu"),
         n_devices=1,
@@ -106,17 +105,6 @@ def _number(text: str | None) -> float | None:
         return float(text) if text else None
     except ValueError:
         return None
-
-
-def _processor() -> str:
-    for line in _lines(CPUINFO):
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    try:
-        done = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, timeout=5)
-        return done.stdout.strip() or platform.processor() or platform.machine()
-    except (OSError, subprocess.SubprocessError):
-        return platform.processor() or platform.machine()
 
 
 def _memory_bytes() -> int:

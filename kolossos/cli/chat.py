@@ -9,6 +9,7 @@ import typer
 
 def chat(
     run: Annotated[Path, typer.Argument(help="Run folder, or a Hugging Face one.", show_default=False)],
+    *,
     system: Annotated[str, typer.Option(help="What the model is told before the first turn.", show_default=False)] = "",
     max_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 256,
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest token always.")] = 0.8,

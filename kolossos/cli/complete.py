@@ -10,6 +10,7 @@ import typer
 def complete(
     run: Annotated[Path, typer.Argument(help="Run folder, or a Hugging Face one.", show_default=False)],
     text: Annotated[list[str], typer.Argument(help="Texts to continue; - reads one from stdin.", show_default=False)],
+    *,
     n: Annotated[int, typer.Option("--n", min=1, help="Samples of each text.")] = 1,
     max_tokens: Annotated[int, typer.Option(help="Stop after so many new tokens.")] = 128,
     temperature: Annotated[float, typer.Option(help="0 takes the likeliest token always.")] = 0.8,

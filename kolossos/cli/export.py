@@ -18,6 +18,7 @@ class Dtype(StrEnum):
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    *,
     out: Annotated[Path, typer.Option(help="Folder to make.", show_default=False)],
     to: Annotated[Layout, typer.Option(help="hf: config.json and safetensors, for vLLM and SGLang.")] = Layout.hf,
     dtype: Annotated[Dtype, typer.Option(help="Of the weights written.")] = Dtype.bfloat16,
@@ -26,9 +27,10 @@ def export(
 ) -> None:
     """Write a model as a folder in the Hugging Face layout."""
     from kolossos.model.huggingface import export_huggingface
-    from kolossos.train.run_folder import RunFolder
+    from kolossos.runs.folder import RunFolder
+    from kolossos.serve.load import load_model
 
     folder = RunFolder.open(run)
-    model = folder.load_model(step, say=lambda line: typer.echo(line, err=True))
-    export_huggingface(model, out, folder.tokenizer_path, dtype.value, overwrite)
+    model = load_model(folder, step, say=lambda line: typer.echo(line, err=True))
+    export_huggingface(model, out, folder.files.tokenizer, dtype.value, overwrite)
     typer.echo(f"{out} is ready", err=True)

@@ -8,6 +8,7 @@ import typer
 
 def train(
     run: Annotated[Path, typer.Argument(help="A run file (TOML), or a run folder to go on with.", show_default=False)],
+    *,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, such as optimizer.lr=0.001.", show_default=False)
     ] = None,
@@ -20,12 +21,18 @@ def train(
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Train a model. Interrupted or killed, the same command goes on where the last checkpoint stands."""
-    from kolossos.specs.run import load_run
+    from kolossos.errors import InputError
+    from kolossos.train.request import request_run
     from kolossos.train.waiting import choose_waiting
 
-    if not run.is_dir():
-        load_run(run, overrides)  # a mistake in the run file is said at once, before torch is loaded
-    busy_cores = choose_waiting()
-    from kolossos.cli.training import run_training
+    if minutes is not None and minutes <= 0:
+        raise InputError(f"--minutes {minutes}: expected a number above 0")
+    wanted = request_run(run, overrides or [], folder=folder, minutes=minutes, fresh=fresh)
+    busy_cores = choose_waiting()  # before torch is loaded
+    from kolossos.cli.show.training import TrainingDisplay, show_outcome
+    from kolossos.serve.sample import text_sampler
+    from kolossos.train.start import start_run
 
-    run_training(run, overrides or [], folder, minutes, fresh, busy_cores, json)
+    with TrainingDisplay() as display:
+        outcome = start_run(wanted, display, text_sampler, busy_cores=busy_cores)
+    show_outcome(outcome, json)

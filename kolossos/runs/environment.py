@@ -59,8 +59,10 @@ class Environment:
             return None
         except ValueError as error:
             raise InputError(f"{path}: not valid JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: expected a JSON object")
         known = {field.name for field in fields(cls)}
-        return cls(**{key: value for key, value in values.items() if key in known}) if isinstance(values, dict) else None
+        return cls(**{key: value for key, value in values.items() if key in known})
 
 
 def processor_name() -> str:

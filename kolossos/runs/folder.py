@@ -22,15 +22,16 @@ class RunFolder:
     def open(cls, path: str | Path) -> "RunFolder":
         """An existing run; InputError if the folder is none."""
         path = Path(path)
-        if not is_run_folder(path):
-            what = "has no run.toml" if path.is_dir() else "does not exist"
-            raise InputError(f"{path}: not a run folder: it {what}; `kolossos train RUN.toml` makes one")
+        require_run_folder(path)
         run_file = RunPaths(path).run_file
         return cls(path, RunSpec.parse(read_toml(run_file), str(run_file)))
 
     @classmethod
-    def create(cls, path: Path, spec: RunSpec, tokenizer: Path) -> "RunFolder":
-        """A new run folder, complete from the moment it has its name. A promise in ``spec`` gets a file of its own."""
+    def create(cls, path: Path, spec: RunSpec, tokenizer: Path, *, replace: bool = False) -> "RunFolder":
+        """A new run folder, complete from the moment it has its name. A promise in ``spec`` gets a file of its own.
+
+        ``replace``: the folder that has the name is deleted, once the new one is complete.
+        """
         partial = RunPaths(path.with_name(path.name + ".partial"))
         shutil.rmtree(partial.folder, ignore_errors=True)
         partial.checkpoints.mkdir(parents=True)
@@ -39,11 +40,13 @@ class RunFolder:
             write_promise(partial.promise, spec.promise)
         spec = spec.without_promise()
         write_whole(partial.run_file, spec.to_toml())
+        if replace and path.exists():
+            shutil.rmtree(path)
         partial.folder.rename(path)
         return cls(path, spec)
 
     def continued(self, spec: RunSpec) -> RunSpec:
-        """The spec to go on under if ``spec`` is wanted; InputError if that computes something else than the run so far.
+        """The spec to go on under if ``spec`` is wanted; InputError if that computes something else than so far.
 
         The number of threads that was chosen when the run began stays, unless ``spec`` names another; and what was
         promised then stays promised. Nothing is written.
@@ -68,6 +71,9 @@ class RunFolder:
             self.spec = spec
             write_whole(self.files.run_file, spec.to_toml())
 
-    def remove(self) -> None:
-        """Delete the folder and all that is in it."""
-        shutil.rmtree(self.path)
+
+def require_run_folder(path: Path) -> None:
+    """InputError if ``path`` holds no run."""
+    if not is_run_folder(path):
+        what = "has no run.toml" if path.is_dir() else "does not exist"
+        raise InputError(f"{path}: not a run folder: it {what}; `kolossos train RUN.toml` makes one")

@@ -11,8 +11,11 @@ from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.huggingface import load_huggingface
 from kolossos.model.huggingface_config import CONFIG_FILE
+from kolossos.runs.folder import RunFolder
+from kolossos.runs.paths import is_run_folder
 from kolossos.specs.tokens import CHAT_TOKENS
-from kolossos.train.run_folder import RunFolder
+from kolossos.train.checkpoint import Checkpoint
+from kolossos.train.start import checkpoints_of
 
 
 def load_for_generation(
@@ -25,23 +28,64 @@ def load_for_generation(
     Raises:
         InputError: ``path`` is neither kind of folder, has nothing to load, or a Hugging Face folder is given a step.
     """
+    model, tokenizer = load_weights(path, step, say)
+    if torch.cuda.is_available():
+        model = model.to("cuda", torch.bfloat16)
+    return model, tokenizer
+
+
+def load_for_scoring(
+    path: Path, step: int | None = None, say: Callable[[str], None] = lambda _: None
+) -> tuple[Decoder, Tokenizer]:
+    """The same with the weights in fp32, as in training, on a GPU if there is one: what is scored is not rounded."""
+    model, tokenizer = load_weights(path, step, say)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def load_weights(path: Path, step: int | None, say: Callable[[str], None]) -> tuple[Decoder, Tokenizer]:
+    """The model in eval mode on the CPU in fp32, and its tokenizer; InputError as above."""
     if (path / CONFIG_FILE).is_file():
         if step is not None:
-            raise InputError(f"{path}: a Hugging Face folder holds one model, so --step {step} says nothing there")
+            raise InputError(f"{path}: a Hugging Face folder holds one model, so step {step} says nothing there")
         model, tokenizer = load_huggingface(path), Tokenizer.load(path)
-    elif path.is_dir() and not (path / "run.toml").exists():
+    elif path.is_dir() and not is_run_folder(path):
         raise InputError(f"{path}: neither a run folder (no run.toml) nor a Hugging Face one (no {CONFIG_FILE})")
     else:
         run = RunFolder.open(path)
-        model, tokenizer = run.load_model(step, say), Tokenizer.load(run.tokenizer_path)
+        model, tokenizer = load_model(run, step, say), Tokenizer.load(run.files.tokenizer)
     if tokenizer.vocab_size > model.spec.vocab_size:
         raise InputError(
             f"{path}: the tokenizer has {tokenizer.vocab_size} tokens and the model only {model.spec.vocab_size}: "
             f"they do not belong together"
         )
-    if torch.cuda.is_available():
-        model = model.to("cuda", torch.bfloat16)
     return model, tokenizer
+
+
+def load_model(run: RunFolder, step: int | None = None, say: Callable[[str], None] = lambda _: None) -> Decoder:
+    """The model in fp32 with the weights of ``step``, or of the newest good checkpoint; in eval mode."""
+    checkpoint = _chosen(run, step, say)
+    with torch.device("meta"):
+        model = Decoder(run.spec.model)
+    model = model.to_empty(device="cpu").requires_grad_(False).eval()
+    checkpoint.load({f"model.{name}": tensor for name, tensor in model.state_dict().items()})
+    return model
+
+
+def _chosen(run: RunFolder, step: int | None, say: Callable[[str], None]) -> Checkpoint:
+    folder = checkpoints_of(run)
+    if step is None:
+        checkpoint = folder.newest_good(say)
+        if checkpoint is None:
+            raise InputError(f"{run.path}: no checkpoint yet; `kolossos train` makes one")
+        return checkpoint
+    found = [c for c in folder.all() if c.step == step]
+    if not found:
+        known = ", ".join(str(c.step) for c in folder.all()) or "none"
+        raise InputError(f"{run.path}: no checkpoint of step {step}; there are: {known}")
+    damage = found[0].damage()
+    if damage:
+        raise InputError(f"{found[0].folder} is damaged: {damage}")
+    return found[0]
 
 
 def trained_on_chats(path: Path, tokenizer: Tokenizer) -> bool:

@@ -22,8 +22,8 @@ class PromiseSpec(Spec):
     step_time_s: PositiveFloat
     step_time_low_s: PositiveFloat
     step_time_high_s: PositiveFloat
-    parts_s: dict[str, NonNegativeFloat] = {}
-    memory_bytes: dict[str, NonNegativeFloat] = {}
+    parts_s: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    memory_bytes: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     tokens_per_step: PositiveFloat
     mfu: PositiveFloat
 

@@ -1,14 +1,15 @@
-"""What a run ran on: written to environment.json, so that its figures can be read years later."""
+"""The device that a run computes on, and what is written down about it."""
 
-import os
-import platform
-from typing import Any
+import time
 
 import torch
 
-import kolossos
 from kolossos.errors import InputError
+from kolossos.runs.environment import Environment, processor_name
 from kolossos.specs.run import ComputeSpec
+from kolossos.train.layouts import require_trainable_precision
+
+PEAK_SECONDS = 0.4
 
 
 def choose_device(compute: ComputeSpec) -> torch.device:
@@ -23,32 +24,39 @@ def choose_device(compute: ComputeSpec) -> torch.device:
 
 def compute_dtype(precision: str) -> torch.dtype:
     """The dtype of activations and products."""
-    if precision == "fp8":
-        raise InputError("layout.precision = 'fp8' is not available for training yet; use 'bf16' or 'fp32'")
+    require_trainable_precision(precision)
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
 
 
-def environment(device: torch.device, peak_flops: float, compiled: str) -> dict[str, Any]:
-    """Versions, processor, threads, and the measured peak in FLOP/s."""
-    return {
-        "kolossos": kolossos.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "measured_peak_flops": peak_flops,
-        "compile": compiled,
-    }
+def environment_of(device: torch.device, dtype: torch.dtype, compiled: str) -> Environment:
+    """Software and machine of this process; measures the peak."""
+    return Environment.here(
+        torch=torch.__version__,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
+        threads=torch.get_num_threads(),
+        measured_peak_flops=measured_peak_flops(device, dtype),
+        compiled=compiled,
+    )
 
 
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+def measured_peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s of a large square product in ``dtype``: the best of many.
+
+    MFU is counted against what this machine can do, not against its data sheet.
+    """
+    size = 1024 if device.type == "cpu" else 8192
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    out = torch.empty_like(a)
+    best, deadline = float("inf"), time.perf_counter() + PEAK_SECONDS
+    while time.perf_counter() < deadline or best == float("inf"):
+        _wait(device)
+        start = time.perf_counter()
+        torch.mm(a, b, out=out)
+        _wait(device)
+        best = min(best, time.perf_counter() - start)
+    return 2.0 * size**3 / best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

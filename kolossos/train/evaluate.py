@@ -1,15 +1,18 @@
 """Validation: mean nats a token, and bits per byte of the held-out text."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 
-from kolossos.data.batches import Batch
+from kolossos.data.batches import Batch, validation_batches
+from kolossos.data.corpus import TokenSplit
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.decoder import Decoder
+from kolossos.specs.run import RunSpec
 from kolossos.specs.tokens import IGNORED_TARGET
 from kolossos.train.tokens import to_micro_batch
 
@@ -44,10 +47,13 @@ def evaluate(
     batches: Iterable[Batch],
     bytes_of_token: np.ndarray,
     dtype: torch.dtype,
-    device: torch.device,
     progress: Callable[[int], None] = lambda _: None,
-) -> Evaluation:
-    """Sum the loss over all targets that count; ``progress`` hears the number of tokens after each batch."""
+) -> Evaluation | None:
+    """Sum the loss over all targets that count, on the device of the weights; None if there is not one.
+
+    ``progress`` hears the number of tokens after each batch.
+    """
+    device = model.embedding.weight.device
     was_training = model.training
     model.eval()
     nats, tokens, n_bytes = 0.0, 0, 0
@@ -60,4 +66,13 @@ def evaluate(
         n_bytes += int(bytes_of_token[counted].sum())
         progress(tokens)
     model.train(was_training)
-    return Evaluation(nats, tokens, n_bytes)
+    return Evaluation(nats, tokens, n_bytes) if tokens else None
+
+
+def spread_batches(split: TokenSplit, spec: RunSpec, limit: int | None) -> Iterator[Batch]:
+    """About ``limit`` of the batches that a run scores itself on, spread over the split; None: all of them."""
+    layout = spec.layout
+    n_batches = -(-split.n_tokens // (layout.micro_batch_size * layout.seq_len))
+    stride = 1 if limit is None else max(1, -(-n_batches // limit))
+    batches = validation_batches(split, layout.seq_len, layout.micro_batch_size, spec.data.mask_documents)
+    return islice(batches, 0, None, stride)

@@ -17,12 +17,13 @@ from kolossos.cli.export import export
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
+from kolossos.runs.folder import RunFolder
 from kolossos.serve import complete as completing
 from kolossos.serve.load import load_for_generation
 from kolossos.serve.options import GenerationOptions
 from kolossos.serve.terminal import BASE_MODEL
 from kolossos.specs.run import RunSpec
-from kolossos.train.run_folder import RunFolder
+from kolossos.train.start import checkpoints_of
 
 app = typer.Typer()
 for command in (complete, chat, export):
@@ -36,7 +37,7 @@ def run(model: Decoder, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathF
     values = {"name": "small", "model": model.spec, "data": {"path": "data"}, "schedule": {"steps": 7}}
     spec = RunSpec.model_validate(values | {"layout": {"seq_len": 64}})
     made = RunFolder.create(folder / "run", spec, folder / "tokenizer.json")
-    checkpoints = made.checkpoints()
+    checkpoints = checkpoints_of(made)
     for step, factor in ((3, 0.5), (7, 1.0)):
         state = {f"model.{name}": tensor * factor for name, tensor in model.state_dict().items()}
         checkpoints.save(step, state, wait=True)
@@ -68,7 +69,7 @@ def test_exported_run_completes_as_the_run_does(run: Path, tmp_path: Path) -> No
     arguments = ["the quick", "--json", "--max-tokens", 10, "--seed", 4]
     first, second = (json.loads(command_line("complete", f, *arguments)[0]) for f in (run, tmp_path / "hf"))
     assert first["completions"] == second["completions"]
-    with pytest.raises(InputError, match="--step 3 says nothing"):
+    with pytest.raises(InputError, match="step 3 says nothing"):
         command_line("complete", tmp_path / "hf", "x", "--step", 3)
     with pytest.raises(InputError, match="exists already"):
         command_line("export", run, "--out", tmp_path / "hf")

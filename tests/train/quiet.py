@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from kolossos.runs.environment import Environment
+from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import RunSpec
 from kolossos.train.loop import Loop, Outcome
-from kolossos.train.run_folder import RunFolder
+from kolossos.train.recorder import Recorder, Sample
 from kolossos.train.setup import prepare_training
+from kolossos.train.start import checkpoints_of
 
 
 class Listener:
@@ -18,15 +21,16 @@ class Listener:
     def say(self, text: str) -> None:
         self.lines.append(text)
 
-    def step(self, step: int, values: dict[str, float]) -> None:
+    def step(self, step: int, steps: int, values: dict[str, float]) -> None:
         self.at_step(step)
 
     def evaluating(self, tokens: int, total: int) -> None:
         pass
 
 
-def train(path: Path, spec: RunSpec, listener: Listener | None = None) -> Outcome:
+def train(path: Path, spec: RunSpec, listener: Listener | None = None, sample: Sample | None = None) -> Outcome:
     """Start the run in ``path``, or go on with it."""
     training = prepare_training(spec)
     folder = RunFolder.open(path) if path.exists() else RunFolder.create(path, spec, training.corpus.tokenizer_path)
-    return Loop(training, folder, 1e9, listener or Listener()).run()
+    recorder = Recorder(folder, listener or Listener(), Environment(measured_peak_flops=1e9), sample=sample)
+    return Loop(training, checkpoints_of(folder), recorder).run()

@@ -14,9 +14,10 @@ from quiet import Listener, train
 from safetensors.torch import load_file
 
 from kolossos.errors import InputError
+from kolossos.runs.events import read_events
+from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import RunSpec, load_run
-from kolossos.train.metrics import read_events
-from kolossos.train.run_folder import RunFolder
+from kolossos.train.start import checkpoints_of
 
 TIMES = {"step_s", "tokens_per_s", "mfu"}
 
@@ -105,7 +106,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(run_file: Path, tmp_path: Path) -> N
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert f"go on with: kolossos train {folder}" in out
-    assert RunFolder.open(folder).checkpoints().all()[-1].step >= 5
+    assert checkpoints_of(RunFolder.open(folder)).all()[-1].step >= 5
 
 
 @pytest.mark.parametrize("what", ["truncated", "altered", "without its manifest", "empty manifest"])
@@ -113,7 +114,7 @@ def test_damaged_checkpoint_is_named_and_the_one_before_used(what: str, run_spec
     train(tmp_path / "unbroken", run_spec)
     with pytest.raises(Cut):
         train(tmp_path / "run", run_spec, cut_at(10))
-    newest = RunFolder.open(tmp_path / "run").checkpoints().all()[-1]
+    newest = checkpoints_of(RunFolder.open(tmp_path / "run")).all()[-1]
     assert newest.step == 8
     file = next(newest.folder.glob("*.safetensors"))
     manifest = newest.folder / "checkpoint.json"

@@ -9,10 +9,11 @@ from quiet import Listener, train
 
 from kolossos.data.batches import validation_batches
 from kolossos.data.corpus import Corpus
+from kolossos.runs.events import read_events
+from kolossos.runs.folder import RunFolder
+from kolossos.serve.load import load_model
 from kolossos.specs.run import RunSpec, load_run
 from kolossos.train.evaluate import evaluate, token_bytes
-from kolossos.train.metrics import read_events
-from kolossos.train.run_folder import RunFolder
 
 
 def test_a_run_learns_and_its_folder_holds_everything(run_file: Path, tmp_path: Path) -> None:
@@ -47,13 +48,12 @@ def test_micro_batches_add_up_to_the_global_batch(run_file: Path, tmp_path: Path
 
 def test_bits_per_byte_of_a_model_that_guesses_is_what_guessing_costs(run_spec: RunSpec, tmp_path: Path) -> None:
     train(tmp_path / "run", run_spec)
-    model = RunFolder.open(tmp_path / "run").load_model()
+    model = load_model(RunFolder.open(tmp_path / "run"))
     for parameter in model.parameters():
         parameter.zero_()
     corpus = Corpus.open(run_spec.data.path)
     split = corpus.split("validation")
-    result = evaluate(
-        model, validation_batches(split, 64, 2), token_bytes(corpus.tokenizer()), torch.float32, torch.device("cpu")
-    )
+    result = evaluate(model, validation_batches(split, 64, 2), token_bytes(corpus.tokenizer()), torch.float32)
+    assert result is not None
     assert math.isclose(result.loss, math.log(400), rel_tol=1e-6)
     assert math.isclose(result.bits_per_byte, split.n_tokens * math.log2(400) / split.n_bytes, rel_tol=1e-6)

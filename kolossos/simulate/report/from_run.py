@@ -7,6 +7,7 @@ from typing import Any
 
 from kolossos.data.manifest import MANIFEST_FILE
 from kolossos.errors import InputError
+from kolossos.runs.events import read_events
 from kolossos.simulate.report.subject import Figure, Subject
 from kolossos.specs.catalogue import load_gpu, names
 from kolossos.specs.cluster import PowerSpec
@@ -14,7 +15,6 @@ from kolossos.specs.draw import UNMEASURED_SHARES_OF_TDP
 from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.run import RunSpec
 from kolossos.specs.strict import read_toml
-from kolossos.train.metrics import read_events
 
 CPU_WATTS_PER_THREAD = (4.0, 9.0, 16.0)
 """Low, middle, high draw of one busy core with its share of the machine: server processors of 350 to 500 W with 56 to

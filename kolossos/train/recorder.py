@@ -1,0 +1,190 @@
+"""All that a run writes and says, apart from checkpoints. The one place that knows which rank does so.
+
+Every rank has a recorder and calls it alike; on all but the writer (rank 0) it does nothing.
+"""
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from kolossos.model.decoder import Decoder
+from kolossos.runs.environment import Environment
+from kolossos.runs.events import EventFile, Kind
+from kolossos.runs.folder import RunFolder
+from kolossos.runs.plot import plot_run
+from kolossos.specs.counts import training_flops_per_token
+from kolossos.specs.run import RunSpec
+from kolossos.train.evaluate import Evaluation
+from kolossos.train.step import StepResult
+
+Sample = Callable[[Decoder], str]
+"""Writes text with the model as it is."""
+
+
+class Watcher(Protocol):
+    """Hears what happens in a run; the command line shows it."""
+
+    def say(self, text: str) -> None: ...
+
+    def step(self, step: int, steps: int, values: Mapping[str, float]) -> None: ...
+
+    def evaluating(self, tokens: int, total: int) -> None: ...
+
+
+class Logger(Protocol):
+    """Keeps the events of a run, as METRICS in kolossos/runs/events.py names them."""
+
+    def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class TensorBoard:
+    """Numbers as ``kind/name`` in TensorBoard's event files."""
+
+    def __init__(self, folder: Path, resume_step: int):
+        """What an interrupted part wrote after ``resume_step`` is hidden; from the beginning: deleted."""
+        from tensorboardX import SummaryWriter
+
+        if resume_step == 0:  # a part that died before its first checkpoint left curves, and nothing stays of it
+            shutil.rmtree(folder, ignore_errors=True)
+        self._board = SummaryWriter(str(folder), purge_step=resume_step + 1 if resume_step else None)
+
+    def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            if isinstance(value, float):
+                self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        self._board.close()
+
+
+class Recorder:
+    """Writes into ``folder`` and tells ``watcher``. ``sample`` is asked for a text after every validation."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        watcher: Watcher,
+        environment: Environment,
+        *,
+        sample: Sample | None = None,
+        is_writer: bool = True,
+    ):
+        self.folder, self._watcher, self._environment, self._sample = folder, watcher, environment, sample
+        self._is_writer = is_writer
+        self._loggers: list[Logger] = []
+
+    def make_folder(self, tokenizer: Path, *, replace: bool = False) -> None:
+        """Make the folder of a new run; ``replace``: in place of the one that is there."""
+        if self._is_writer:
+            RunFolder.create(self.folder.path, self.folder.spec, tokenizer, replace=replace)
+
+    def adopt(self, spec: RunSpec) -> None:
+        """Go on with an existing run under ``spec``."""
+        if self._is_writer:
+            self.folder.adopt(spec)
+
+    @contextmanager
+    def recording(self, resume_step: int) -> Iterator[None]:
+        """Inside the block events are written; those after ``resume_step`` of an interrupted part are dropped first."""
+        files = self.folder.files
+        if self._is_writer:
+            self._environment.write(files.environment)
+            self._loggers = [EventFile(files.metrics, resume_step), TensorBoard(files.tensorboard, resume_step)]
+        try:
+            yield
+        finally:
+            for logger in self._loggers:
+                logger.close()
+            self._loggers = []
+
+    def say(self, text: str) -> None:
+        if self._is_writer:
+            self._watcher.say(text)
+
+    def step(self, step: int, values: Mapping[str, float], seconds: float) -> None:
+        """A step (counted from 1) that was kept; ``values`` as from `step_values`."""
+        all_values = self._with_speed(step, values, seconds)
+        self._write(step, "train", all_values)
+        if self._is_writer:
+            self._watcher.step(step, self.folder.spec.schedule.steps, all_values)
+
+    def skipped(self, step: int, values: Mapping[str, float], seconds: float, in_a_row: int, stop_after: int) -> None:
+        """A step that changed nothing, the ``in_a_row``-th in a row."""
+        self._write(step, "skipped", self._with_speed(step, values, seconds))
+        self.say(
+            f"step {step}: skipped, for its loss is {values['loss']:.3g} and its gradient norm "
+            f"{values['grad_norm']:.3g} ({in_a_row} in a row; {stop_after} end the run); a lower learning rate may help"
+        )
+
+    def evaluating(self, tokens: int, total: int) -> None:
+        """Progress of a validation."""
+        if self._is_writer:
+            self._watcher.evaluating(tokens, total)
+
+    def evaluation(self, step: int, evaluation: Evaluation | None, model: Decoder) -> None:
+        """A score of held-out text after ``step``, None where there is no such text; and a sample."""
+        if evaluation is None:
+            self._write(step, "validation", {"n_tokens": 0, "n_bytes": 0})
+            self.say(f"step {step}: not scored, for the data holds no validation text: nothing was held out")
+        else:
+            self._write(step, "validation", score_values(evaluation))
+            self.say(
+                f"step {step}: validation loss {evaluation.loss:.3f} nats/token, "
+                f"{evaluation.bits_per_byte:.3f} bits/byte on {evaluation.tokens:,} tokens"
+            )
+        if self._sample is not None and self._is_writer:
+            path = self.folder.files.sample(step)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(self._sample(model), encoding="utf-8")
+
+    def plot(self) -> None:
+        """Draw what was recorded so far."""
+        if self._is_writer:
+            plot_run(self.folder.files.metrics, self.folder.files.loss_plot, self.folder.spec.name)
+
+    def _write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
+        for logger in self._loggers:
+            logger.write(step, kind, values)
+
+    def _with_speed(self, step: int, values: Mapping[str, float], seconds: float) -> dict[str, float]:
+        peak = self._environment.measured_peak_flops or math.inf
+        return {**values, **speed_values(self.folder.spec, step, seconds, peak)}
+
+
+def step_values(result: StepResult, factor: float) -> dict[str, float]:
+    """Waits for the device and turns a step's tensors into metrics."""
+    values = {"loss": result.loss.item(), "lr_factor": factor, "grad_norm": result.grad_norm.item()}
+    if result.load_LE is not None and result.balance is not None and result.z is not None:
+        values["balance"] = result.balance.item()
+        values["router_z"] = result.z.item()
+        load = result.load_LE.clamp(min=1e-12)
+        entropy = -(load * load.log()).sum(-1).mean() / math.log(load.shape[-1])
+        values["load_entropy"] = entropy.item()
+    return values
+
+
+def speed_values(spec: RunSpec, step: int, seconds: float, peak_flops: float) -> dict[str, float]:
+    """How far ``step`` (from 1) has come and how fast it was, as metrics."""
+    tokens = spec.layout.global_batch_size * spec.layout.seq_len
+    flops = training_flops_per_token(spec.model, spec.layout.seq_len) * tokens
+    return {
+        "tokens": float(step * tokens),
+        "step_s": seconds,
+        "tokens_per_s": tokens / seconds,
+        "mfu": flops / seconds / peak_flops,
+    }
+
+
+def score_values(evaluation: Evaluation) -> dict[str, float]:
+    """A score as metrics."""
+    return {
+        "validation_loss": evaluation.loss,
+        "bits_per_byte": evaluation.bits_per_byte,
+        "n_tokens": evaluation.tokens,
+        "n_bytes": evaluation.n_bytes,
+    }
