@@ -55,7 +55,7 @@ class TensorBoard:
 
     def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            if isinstance(value, float):
+            if isinstance(value, float) and math.isfinite(value):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:

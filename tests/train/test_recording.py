@@ -1,0 +1,101 @@
+"""What a person sees of a run: TensorBoard's curves, and the display on a terminal."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from quiet import Listener, train
+from rich.console import Console
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import RecordWriter
+
+from kolossos.cli.show.training import TrainingDisplay
+from kolossos.specs.run import RunSpec, load_run
+
+assert RecordWriter  # the format that is read here is the one it writes
+
+
+class Cut(BaseException):
+    """The end of a process."""
+
+
+def shown_steps(folder: Path, tag: str) -> list[int]:
+    """The steps that TensorBoard shows of a curve: a session that starts at a step hides what is there from it on."""
+    shown: list[int] = []
+    for file in sorted(folder.glob("events.*"), key=lambda path: path.stat().st_mtime_ns):
+        content, place = file.read_bytes(), 0
+        while place < len(content):
+            length = int.from_bytes(content[place : place + 8], "little")
+            event = Event.FromString(content[place + 12 : place + 12 + length])
+            place += 12 + length + 4
+            if event.HasField("session_log") and event.session_log.status == event.session_log.START:
+                shown = [step for step in shown if step < event.step]
+            shown += [event.step for value in event.summary.value if value.tag == tag]
+    return shown
+
+
+@pytest.mark.parametrize("died_at", [3, 6])
+def test_tensorboard_shows_every_step_once_whenever_the_run_died(
+    died_at: int, run_spec: RunSpec, tmp_path: Path
+) -> None:
+    def cut(step: int) -> None:
+        if step == died_at:  # the first checkpoint is of step 4
+            raise Cut
+
+    with pytest.raises(Cut):
+        train(tmp_path / "run", run_spec, Listener(cut))
+    train(tmp_path / "run", run_spec)
+    assert shown_steps(tmp_path / "run/tensorboard", "train/loss") == list(range(1, 13))
+
+
+def terminal() -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=100)
+
+
+def test_going_on_at_the_last_step_works_on_a_terminal(run_spec: RunSpec, tmp_path: Path) -> None:
+    with TrainingDisplay(terminal()) as display:
+        train(tmp_path / "run", run_spec, display)  # type: ignore[arg-type]
+    metrics = tmp_path / "run/metrics.jsonl"
+    metrics.write_text("".join(line for line in metrics.open() if '"kind": "validation"' not in line))
+    console = terminal()
+    with TrainingDisplay(console) as display:
+        outcome = train(tmp_path / "run", run_spec, display)  # type: ignore[arg-type]
+    assert outcome.evaluation is not None
+    assert "validate" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_samples_are_written_at_every_validation(run_file: Path, tmp_path: Path) -> None:
+    spec = load_run(run_file, ["evaluate.every=5", "schedule.steps=12"])
+    train(tmp_path / "run", spec, sample=lambda model: f"{model.norm.weight.mean().item():.3f}")
+    assert sorted(p.name for p in (tmp_path / "run/samples").iterdir()) == [
+        f"step-{step:08d}.txt" for step in (5, 10, 12)
+    ]
+
+
+def test_scoring_happens_on_the_device_of_the_weights() -> None:
+    import numpy as np
+
+    from kolossos.data.batches import Batch
+    from kolossos.train.evaluate import evaluate
+
+    class Elsewhere(torch.nn.Module):
+        """Its weights lie on another device than the batches come from."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = torch.nn.Embedding(5, 2, device="meta")
+
+        def forward(self, tokens_BS: torch.Tensor, *, dtype: torch.dtype, document_BS: torch.Tensor):
+            assert tokens_BS.is_meta
+            assert document_BS.is_meta
+            return tokens_BS, None
+
+        def loss(self, hidden: torch.Tensor, targets_BS: torch.Tensor) -> torch.Tensor:
+            assert targets_BS.is_meta
+            return torch.tensor(6.0)
+
+    ids = np.ones((1, 3), dtype=np.int64)
+    made = evaluate(Elsewhere(), [Batch(ids, ids, ids.astype(np.int32))], np.full(5, 2), torch.float32)  # type: ignore[arg-type]
+    assert made is not None
+    assert (made.loss, made.tokens, made.n_bytes) == (2.0, 3, 6)
