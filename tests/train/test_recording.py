@@ -8,12 +8,9 @@ import torch
 from quiet import Listener, train
 from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.record_writer import RecordWriter
 
 from kolossos.cli.show.training import TrainingDisplay
 from kolossos.specs.run import RunSpec, load_run
-
-assert RecordWriter  # the format that is read here is the one it writes
 
 
 class Cut(BaseException):
