@@ -109,14 +109,20 @@ class Loop:
         )
 
     def _validate(self, step: int, limit: int | None) -> Evaluation | None:
+        """Score about ``limit`` batches of the validation split, or, with progress, all of it."""
         training = self.training
         split = training.corpus.split("validation")
+
+        def progress(tokens: int) -> None:
+            if limit is None:
+                self.recorder.evaluating(tokens, split.n_tokens)
+
         evaluation = evaluate(
             training.model,
             spread_batches(split, training.spec, limit),
             training.bytes_of_token,
             training.dtype,
-            (lambda _: None) if limit else (lambda tokens: self.recorder.evaluating(tokens, split.n_tokens)),
+            progress,
         )
         self.recorder.evaluation(step, evaluation, training.model)
         return evaluation

@@ -44,10 +44,6 @@ def start_run(
     if existing is None and spec.compute.threads == 0:  # a run keeps its number of threads: others make other sums
         spec = spec.with_threads(free_threads(torch.get_num_threads(), busy_cores))
     training = prepare_training(spec)
-    if wanted.minutes is not None and existing is None:
-        watcher.say("compiling, then timing the first steps")
-        steps = round(60 * wanted.minutes / seconds_per_step(training))
-        training.spec = spec = spec.with_steps(max(LEAST_STEPS, steps))
     folder = existing or RunFolder(wanted.path, spec)
     tokenizer = existing.files.tokenizer if existing else training.corpus.tokenizer_path
     recorder = Recorder(
@@ -58,6 +54,10 @@ def start_run(
         is_writer=is_writer,
     )
     if existing is None:
+        if wanted.minutes is not None:
+            recorder.say("compiling, then timing the first steps")
+            steps = round(60 * wanted.minutes / seconds_per_step(training))
+            training.spec = folder.spec = spec = spec.with_steps(max(LEAST_STEPS, steps))
         recorder.make_folder(tokenizer, replace=wanted.replace)
         recorder.say(f"new run in {folder.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
     else:
