@@ -51,7 +51,9 @@ class TensorBoard:
 
         if resume_step == 0:  # a part that died before its first checkpoint left curves, and nothing stays of it
             shutil.rmtree(folder, ignore_errors=True)
-        self._board = SummaryWriter(str(folder), purge_step=resume_step + 1 if resume_step else None)
+        part = f".{len(list(folder.glob('events.*'))):04d}"  # files are named by the second, and read in that order
+        purge_step = resume_step + 1 if resume_step else None
+        self._board = SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=part)
 
     def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
         for name, value in values.items():
