@@ -50,6 +50,7 @@ def flex(
     """Attention of every query to the keys that ``blocks`` allow, [B, S, H, P]."""
 
     def cap(score: Tensor, _b: Tensor, _h: Tensor, _q: Tensor, _k: Tensor) -> Tensor:
+        assert softcap is not None
         return softcap * torch.tanh(score / softcap)
 
     q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
