@@ -24,7 +24,8 @@ def shard_parameters(model: Decoder, layout: Layout, mesh: DeviceMesh) -> None:
     data = mesh[DATA] if layout.dp_replicate > 1 else mesh["dp_shard"]
     again = layout.sharding == "parameters"  # gathered again for backward; else kept from forward (ZeRO-2)
     for module in (*model.layers, model):
-        fully_shard(module, mesh=data, reshard_after_forward=again)
+        # the loss reads the output matrix after the forward pass of the whole, so what is outside of layers is kept
+        fully_shard(module, mesh=data, reshard_after_forward=again and module is not model)
         assert isinstance(module, FSDPModule)
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)  # gloo has no other

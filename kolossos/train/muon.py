@@ -14,6 +14,7 @@ from kolossos.model.held import held_slices, held_tensor, on_one_rank, whole_ten
 A, B, C = 3.4445, -4.7750, 2.0315  # of the quintic a X + b X X'X + c (X X')^2 X, as torch.optim.Muon has them
 NEWTON_SCHULZ_STEPS = 3  # torch takes 5; training curves are the same with 3 (docs/training.md)
 EPS = 1e-7
+PRODUCTS = torch.bfloat16  # of the iterations: a gradient that differs in its last bit may be rounded the other way
 
 
 class Muon:
@@ -51,7 +52,7 @@ def _direction(held: Tensor, parameter: Tensor) -> Tensor:
 
 def orthogonalized(matrices: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
     """Each matrix [..., in, out] with its singular values moved towards one, in bf16."""
-    x = matrices.bfloat16().view(-1, *matrices.shape[-2:])
+    x = matrices.to(PRODUCTS).view(-1, *matrices.shape[-2:])
     wide = x.shape[-2] <= x.shape[-1]
     if not wide:
         x = x.mT.contiguous()
