@@ -6,7 +6,7 @@ from functools import lru_cache
 import pytest
 import torch
 from ranks import on_ranks
-from two_rank_work import BATCH, CASES, LENGTH, all_cases, trained
+from two_rank_work import BATCH, CASES, LENGTH, all_cases, hidden_states, trained
 
 from kolossos.train import muon
 
@@ -54,5 +54,11 @@ def test_first_values_are_those_of_one_rank(on_two: list[dict]) -> None:
 
 
 def test_tokens_of_a_batch_are_counted_once(on_two: list[dict]) -> None:
-    assert BATCH * LENGTH == sum(results["moe", "adamw", "unequal"]["tokens"] for results in on_two)
+    assert sum(results["moe", "adamw", "unequal"]["tokens"] for results in on_two) == BATCH * LENGTH
     assert on_two[0]["moe", "adamw", "unequal"]["tokens"] == 3 * on_two[1]["moe", "adamw", "unequal"]["tokens"]
+
+
+def test_torchs_tensor_parallelism_takes_attention_and_mlp(on_two: list[dict]) -> None:
+    alone = hidden_states(tensor_parallel=False)
+    for results in on_two:
+        torch.testing.assert_close(results["tp"], alone, rtol=1e-4, atol=1e-6)

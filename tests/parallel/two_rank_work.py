@@ -1,13 +1,16 @@
-"""What the ranks of the tests do: the training step as it is, on a share of each batch; and what one rank does alone."""
+"""What the ranks of the tests do, and what one does alone: the training step as it is, on a share of each batch."""
 
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from specs import grok_1_like, llama_like
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from kolossos.model.decoder import Decoder
 from kolossos.model.held import held_tensor, whole_tensor
+from kolossos.model.init import initialize
 from kolossos.parallel.mesh import build_mesh
 from kolossos.parallel.shares import share_of_batch
 from kolossos.parallel.sums import data_sums
@@ -27,6 +30,8 @@ LAYOUTS = {
     "replicas": {"dp_replicate": 2},
     "unequal": {"dp_shard": 2},
 }
+COLUMNS = ("attention.query", "attention.key", "attention.value", "mlp.gate", "mlp.up")
+ROWS = ("attention.output", "mlp.down")
 CASES = [
     *((model, optimizer, "fsdp") for model in MODELS for optimizer in ("adamw", "muon", "muon in fp32")),
     *(("moe", "adamw", layout) for layout in LAYOUTS if layout != "fsdp"),
@@ -92,7 +97,27 @@ def whole_weights(model: Decoder) -> dict[str, torch.Tensor]:
     return {n: whole_tensor(held_tensor(p.detach()), p.detach()).clone() for n, p in model.named_parameters()}
 
 
-def all_cases() -> dict[tuple[str, str, str], dict]:
+def hidden_states(tensor_parallel: bool) -> dict[str, torch.Tensor]:
+    """What a dense model makes of some tokens, and the gradient of its embedding; layers cut by torch's own styles."""
+    with torch.device("meta"):
+        model = Decoder(llama_like())
+    if tensor_parallel:
+        mesh = init_device_mesh("cpu", (2,), mesh_dim_names=("tp",))
+        for layer in model.layers:
+            parallelize_module(layer, mesh, {name: ColwiseParallel() for name in COLUMNS})
+            parallelize_module(layer, mesh, {name: RowwiseParallel() for name in ROWS})
+    model.to_empty(device="cpu")
+    initialize(model, 3)
+    tokens = torch.randint(model.spec.vocab_size, (2, LENGTH), generator=torch.Generator().manual_seed(1))
+    hidden, _ = model(tokens)
+    hidden.square().mean().backward()
+    return {"hidden": hidden.detach(), "gradient": model.embedding.weight.grad}
+
+
+def all_cases() -> dict[Any, dict]:
     """Every case on the ranks that there are."""
     assert dist.get_world_size() == 2
-    return {case: trained(*case[:2], LAYOUTS[case[2]], [3, 1] if case[2] == "unequal" else None) for case in CASES}
+    found: dict[Any, dict] = {"tp": hidden_states(tensor_parallel=True)}
+    for case in CASES:
+        found[case] = trained(*case[:2], LAYOUTS[case[2]], [3, 1] if case[2] == "unequal" else None)
+    return found
