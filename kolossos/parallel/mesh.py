@@ -19,8 +19,12 @@ def build_mesh(layout: Layout, device_type: str) -> DeviceMesh | None:
     """
     there = dist.get_world_size() if dist.is_initialized() else 1
     if layout.world_size != there:
-        factors = " x ".join(f"{axis} = {degree}" for axis, degree in degrees(layout).items() if degree > 1)
-        raise InputError(f"the layout needs {layout.world_size} ranks ({factors or 'all degrees 1'}), not {there}")
+        asked = ", ".join(f"{axis} = {degree}" for axis, degree in degrees(layout).items() if degree > 1)
+        here = "this is one process" if there == 1 else f"these are {there} processes"
+        raise InputError(
+            f"the layout needs {layout.world_size} ranks and {here}; "
+            + (f"set to 1 what is more: {asked}" if there == 1 else f"the degrees are {asked or 'all 1'}")
+        )
     if layout.world_size == 1:
         return None
     sizes = degrees(layout)

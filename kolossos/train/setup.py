@@ -89,16 +89,11 @@ def open_corpus(spec: RunSpec) -> Corpus:
 
 def prepare_training(spec: RunSpec) -> Training:
     """Build everything on the device. Raises InputError for what cannot be run here."""
-    if spec.layout.world_size > 1:
-        raise InputError(
-            f"the layout needs {spec.layout.world_size} ranks and this is one process; "
-            "set tp, pp, cp, dp_shard and dp_replicate to 1"
-        )
-    corpus = open_corpus(spec)
     layout = spec.layout
-    batches = Batches(corpus.split("train"), layout.seq_len, layout.global_batch_size, spec.seed)
     device, dtype = choose_device(spec.compute), compute_dtype(layout.precision)
     mesh = build_mesh(layout, device.type)
+    corpus = open_corpus(spec)
+    batches = Batches(corpus.split("train"), layout.seq_len, layout.global_batch_size, spec.seed)
     model = build_model(spec, mesh, device)
     compiled = compile_training(model, spec.compute.compile, device)
     optimizer = Optimizer(model, spec.optimizer)

@@ -62,3 +62,11 @@ def test_torchs_tensor_parallelism_takes_attention_and_mlp(on_two: list[dict]) -
     alone = hidden_states(tensor_parallel=False)
     for results in on_two:
         torch.testing.assert_close(results["tp"], alone, rtol=1e-4, atol=1e-6)
+
+
+def test_what_no_file_applies_yet_is_refused_by_name(on_two: list[dict]) -> None:
+    for results in on_two:
+        reasons = results["refused"]
+        assert all(f"layout.{axis} = 2 is not available" in reasons[axis] for axis in ("tp", "pp", "cp", "ep"))
+        assert "needs 3 ranks and these are 2 processes" in reasons["too many"]
+        assert "sharding = 'none'" in reasons["none"]

@@ -8,10 +8,12 @@ from specs import grok_1_like, llama_like
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
+from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.held import held_tensor, whole_tensor
 from kolossos.model.init import initialize
 from kolossos.parallel.mesh import build_mesh
+from kolossos.parallel.parallelize import parallelize
 from kolossos.parallel.shares import share_of_batch
 from kolossos.parallel.sums import data_sums
 from kolossos.specs.layout import Layout
@@ -114,10 +116,27 @@ def hidden_states(tensor_parallel: bool) -> dict[str, torch.Tensor]:
     return {"hidden": hidden.detach(), "gradient": model.embedding.weight.grad}
 
 
+def refused() -> dict[str, str]:
+    """Why layouts are not taken."""
+    reasons = {}
+    for name, layout in {
+        "too many": Layout(dp_shard=3, micro_batch_size=1, global_batch_size=3),
+        **{axis: Layout(**{axis: 2}) for axis in ("tp", "pp", "cp")},
+        "ep": Layout(ep=2, dp_shard=2, micro_batch_size=1, global_batch_size=2),
+        "none": Layout(dp_shard=2, sharding="none", micro_batch_size=1, global_batch_size=2),
+    }.items():
+        try:
+            with torch.device("meta"):
+                parallelize(Decoder(grok_1_like()), layout, build_mesh(layout, "cpu"))
+        except InputError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
 def all_cases() -> dict[Any, dict]:
     """Every case on the ranks that there are."""
     assert dist.get_world_size() == 2
-    found: dict[Any, dict] = {"tp": hidden_states(tensor_parallel=True)}
+    found: dict[Any, dict] = {"tp": hidden_states(tensor_parallel=True), "refused": refused()}
     for case in CASES:
         found[case] = trained(*case[:2], LAYOUTS[case[2]], [3, 1] if case[2] == "unequal" else None)
     return found
