@@ -10,7 +10,7 @@ from kolossos.data.tokenizer import Tokenizer
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.huggingface import load_huggingface
-from kolossos.model.huggingface_config import CONFIG_FILE
+from kolossos.model.huggingface.config import CONFIG_FILE
 from kolossos.specs.tokens import CHAT_TOKENS
 from kolossos.train.run_folder import RunFolder
 

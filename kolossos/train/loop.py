@@ -19,8 +19,7 @@ from kolossos.train.metrics import Metrics
 from kolossos.train.run_folder import RunFolder
 from kolossos.train.schedule import lr_factor
 from kolossos.train.setup import Training
-from kolossos.train.step import StepResult, train_step
-from kolossos.train.tokens import micro_batches
+from kolossos.train.step import StepResult
 
 
 class Watcher(Protocol):
@@ -95,16 +94,7 @@ class Loop:
     def _step(self, step: int, metrics: Metrics) -> None:
         training, spec = self.training, self.training.spec
         start = time.perf_counter()
-        batches = micro_batches(training.batches, step, spec.layout, spec.data.mask_documents, training.device)
-        result = train_step(
-            training.model,
-            training.optimizer,
-            batches,
-            spec.layout.accumulation_steps,
-            spec.loss,
-            training.dtype,
-            lr_factor(spec.schedule, step),
-        )
+        result = training.step(step, lr_factor(spec.schedule, step))
         values = step_values(result, lr_factor(spec.schedule, step))
         seconds = time.perf_counter() - start
         tokens = spec.layout.global_batch_size * spec.layout.seq_len
@@ -187,15 +177,10 @@ def evaluation_of(
 
 def seconds_per_step(training: Training, steps: int = 3) -> float:
     """Time of a step once everything is compiled; leaves the training at step 0."""
-    spec = training.spec
     times = []
     for step in range(steps + 1):
         start = time.perf_counter()
-        batches = micro_batches(training.batches, step, spec.layout, spec.data.mask_documents, training.device)
-        result = train_step(
-            training.model, training.optimizer, batches, spec.layout.accumulation_steps, spec.loss, training.dtype, 0.0
-        )
-        result.loss.item()
+        training.step(step, 0.0).loss.item()
         times.append(time.perf_counter() - start)
     training.restart()
     if training.device.type == "cuda":
