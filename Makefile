@@ -14,7 +14,7 @@ test: .venv/installed lint
 	$(BIN)/pytest -n 2 -m "not slow"
 
 test-all: .venv/installed lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --hypothesis-profile new
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -154,7 +154,10 @@ def measure(
     data = [MicroBatch(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())]
 
     def step() -> None:
-        train_step(model, optimizer, data, 1, LossSpec(), compute_dtype(precision), 1.0)
+        dtype = compute_dtype(precision)
+        train_step(
+            model, optimizer, data, n_targets=tokens[:, 1:].numel(), losses=LossSpec(), dtype=dtype, lr_factor=1.0
+        )
 
     clock, best, walls = Clock(device), [], []
     for index in range(3 + steps):

@@ -1,7 +1,10 @@
-"""Threads: tests run side by side, so each keeps to one and none spins."""
+"""Property tests draw the same examples on every run of `make test`, and new ones in `make test-all`.
 
-import os
+A failure found by new examples is kept in .hypothesis and printed as an `@example` to be added to the test.
+"""
 
-os.environ["OMP_NUM_THREADS"] = "1"
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from hypothesis import settings
+
+settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("new", deadline=None, print_blob=True)
+settings.load_profile("same")

@@ -40,7 +40,10 @@ def train(row: Row, shape: Shape, batches: np.ndarray, stopwatch: Stopwatch) -> 
     for batch in stopwatch.timed(batches):
         tokens = torch.from_numpy(batch)
         micro_batch = MicroBatch(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
-        result = train_step(model, optimizer, [micro_batch], 1, LossSpec(), dtype, lr_factor=1.0)
+        n_targets = micro_batch.targets_BS.numel()
+        result = train_step(
+            model, optimizer, [micro_batch], n_targets=n_targets, losses=LossSpec(), dtype=dtype, lr_factor=1.0
+        )
         losses.append(result.loss.item())
     return {"parameters": sum(p.numel() for p in model.parameters()), "mean_loss": sum(losses) / len(losses)}
 

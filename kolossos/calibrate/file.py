@@ -2,14 +2,48 @@
 
 import json
 import platform
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import tomli_w
+import torch
 
-from kolossos.calibrate.run import Calibration
+from kolossos.calibrate.run import Calibration, Progress, calibrate
+from kolossos.files import write_whole
 from kolossos.specs.cluster import ClusterSpec, FabricSpec, PoolSpec
 from kolossos.specs.gpu import CollectiveFit, GpuSpec, MeasuredSpec, PeakFlops
+
+
+@dataclass(frozen=True)
+class Made:
+    """A calibration, the GpuSpec made of it, and where both files lie (``cluster`` only if it was asked for)."""
+
+    calibration: Calibration
+    spec: GpuSpec
+    hardware: Path
+    cluster: Path | None
+
+
+def measure_into_files(
+    out: Path | None, name: str | None, cluster_out: Path | None, seconds: float, threads: int, progress: Progress
+) -> Made:
+    """Measure this computer; the files are written at the end, whole or not at all.
+
+    out: the hardware file, by default NAME.toml here; name: by default the file's, or the processor's or card's.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    calibration = calibrate(seconds, progress)
+    name = name or (out.stem if out else calibration.machine.short_name)
+    out = out or Path(f"{name}.toml")
+    spec = hardware(calibration, name, torch.__version__)
+    command = f"kolossos calibrate --seconds {seconds:g}" + (f" --threads {threads}" if threads else "")
+    write_whole(out, hardware_toml(spec, calibration, command))
+    if cluster_out is not None:
+        write_whole(cluster_out, cluster_toml(spec, calibration.machine.n_devices, str(out)))
+    return Made(calibration, spec, out, cluster_out)
 
 
 def hardware(calibration: Calibration, name: str, torch_version: str) -> GpuSpec:

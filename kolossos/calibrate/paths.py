@@ -11,13 +11,13 @@ LEAST_SECONDS, MOST_SECONDS = 1.0, 3600.0
 def check_options(out: Path | None, cluster_out: Path | None, seconds: float, threads: int) -> None:
     """InputError if the files could not be written afterwards, or a number makes no sense."""
     if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
-        raise InputError(f"--seconds {seconds:g}: expected a number from {LEAST_SECONDS:g} to {MOST_SECONDS:g}")
+        raise InputError(f"seconds = {seconds:g}: expected a number from {LEAST_SECONDS:g} to {MOST_SECONDS:g}")
     if threads < 0:
-        raise InputError(f"--threads {threads}: expected 1 or more, or 0 for all cores")
+        raise InputError(f"threads = {threads}: expected 1 or more, or 0 for all cores")
     for path in filter(None, (out, cluster_out)):
         _check(path)
     if out is not None and out == cluster_out:
-        raise InputError(f"--out and --cluster-out are the same file, {out}")
+        raise InputError(f"hardware and cluster are to be written into the same file, {out}")
 
 
 def _check(path: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 
 
 def calibrate(
+    *,
     out: Annotated[
         Path | None, typer.Option(help="The hardware file to write.", show_default="NAME.toml in this folder")
     ] = None,
@@ -27,6 +28,13 @@ def calibrate(
     from kolossos.train.waiting import choose_waiting
 
     choose_waiting()
-    from kolossos.cli.calibrating import run_calibration
+    from kolossos.calibrate.file import as_json, measure_into_files
+    from kolossos.cli.show.calibration import CalibrationDisplay, show_calibration
 
-    run_calibration(out, name, cluster_out, seconds, threads, json)
+    with CalibrationDisplay() as display:
+        made = measure_into_files(out, name, cluster_out, seconds, threads, display)
+    if json:
+        typer.echo(as_json(made.spec, made.calibration))
+        return
+    show_calibration(made.spec, made.calibration)
+    typer.echo(f"hardware: {made.hardware}" + (f"; cluster: {made.cluster}" if made.cluster else ""))

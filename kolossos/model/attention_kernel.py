@@ -10,12 +10,16 @@ Four implementations of one function, chosen by `attend`:
 Shapes: B batch, S queries, T keys, H query heads, K key-value heads, G = H / K queries a group, P head_dim.
 """
 
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from kolossos.model.attention_flex import block_mask, flex
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
 
 WHOLE_LENGTH = 512  # up to here all queries are one chunk: one product more is faster than a masked half left out
 MASKED = -1e30  # finite, so that a row without any allowed key is uniform, as in Grok-1's own code
@@ -27,21 +31,24 @@ class Reach(NamedTuple):
     for comparing integers keeps compiled CPU code from vectorising.
 
     position_S: 0, 1, 2 ...; first_BS: where the document of each position begins, or None if documents have no border.
+    blocks: the same for FlexAttention (CUDA), made once for all layers.
     """
 
     position_S: Tensor
     first_BS: Tensor | None = None
+    blocks: "BlockMask | None" = None
 
     @classmethod
     def of(cls, length: int, document_BS: Tensor | None, device: torch.device) -> "Reach":
         """The reach of causal attention, within runs of equal ``document_BS`` if that is given."""
         position_S = torch.arange(length, device=device, dtype=torch.float32)
         if document_BS is None:
-            return cls(position_S)
+            return cls(position_S, None, block_mask(length, None, device) if device.type == "cuda" else None)
         begins_BS = torch.zeros(document_BS.shape, device=device, dtype=torch.float32)
         changed = document_BS[:, 1:] != document_BS[:, :-1]
         begins_BS[:, 1:] = torch.where(changed, position_S[1:], 0.0)
-        return cls(position_S, begins_BS.cummax(1).values)
+        first_BS = begins_BS.cummax(1).values
+        return cls(position_S, first_BS, block_mask(length, first_BS, device) if device.type == "cuda" else None)
 
 
 def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
@@ -52,9 +59,10 @@ def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap
     ):  # SDPA's backward on CPU takes twice the chunked one's time
         q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
-    if q_BSHP.is_cuda:
-        return _flex(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.first_BS)
-    return ChunkedAttention.apply(q_BSHP, k_BTKP, v_BTKP, scale, softcap, *reach)  # type: ignore[return-value]
+    if reach.blocks is not None:
+        return flex(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.blocks)
+    out = ChunkedAttention.apply(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.position_S, reach.first_BS)
+    return out  # type: ignore[return-value]
 
 
 def masked_attention(
@@ -221,32 +229,3 @@ def _add_to_first(total: Tensor | None, part: Tensor) -> Tensor:
     if total is None:
         return part
     return torch.cat((total[:, : part.shape[1]] + part, total[:, part.shape[1] :]), dim=1)
-
-
-@lru_cache(maxsize=1)
-def _compiled_flex() -> Any:
-    from torch.nn.attention.flex_attention import flex_attention
-
-    return torch.compile(flex_attention)
-
-
-def _flex(
-    q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, first_BS: Tensor | None
-) -> Tensor:
-    from torch.nn.attention.flex_attention import create_block_mask
-
-    batch, length = q_BSHP.shape[:2]
-
-    def allowed(b: Tensor, _h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        causal = q >= k
-        return causal if first_BS is None else causal & (k >= first_BS[b, q])
-
-    def cap(score: Tensor, _b: Tensor, _h: Tensor, _q: Tensor, _k: Tensor) -> Tensor:
-        return score if softcap is None else softcap * torch.tanh(score / softcap)
-
-    mask = create_block_mask(
-        allowed, batch if first_BS is not None else None, None, length, length, device=str(q_BSHP.device)
-    )
-    q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
-    out = _compiled_flex()(q, k, v, score_mod=cap, block_mask=mask, scale=scale, enable_gqa=True)
-    return out.transpose(1, 2)

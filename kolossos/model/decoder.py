@@ -19,13 +19,17 @@ from kolossos.model.loss import ChunkLoss, chunk_loss, linear_cross_entropy
 from kolossos.model.mlp import GatedMLP
 from kolossos.model.moe import MixtureOfExperts
 from kolossos.model.norm import RMSNorm
+from kolossos.model.part import Layers, ModelPart
 from kolossos.model.rotary import attention_temperature, rotary_tables
 from kolossos.specs.model import ModelSpec
 
 
 @dataclass
 class RouterLosses:
-    """Means over the layers that have experts. balance is 1 when every expert has the same load."""
+    """Means over the layers that have experts (of a part: its share of that mean, and the loads of its layers).
+
+    balance is 1 when every expert has the same load.
+    """
 
     balance: Tensor
     z: Tensor
@@ -73,17 +77,26 @@ class Layer(nn.Module):
 class Decoder(nn.Module):
     """Tokens to hidden states (`forward`), and hidden states to logits (`logits`) or, chunked, to a loss.
 
-    Builds on the meta device; `kolossos.model.init.initialize` gives the weights their first values.
+    Builds on the meta device; `kolossos.model.init.initialize` gives the weights their first values. Of a ``part``
+    only its layers are built, under the names they have in the whole: a part that is not the first takes the residual
+    stream in place of tokens, one that is not the last gives it. A tied embedding is in the first and the last.
     """
 
-    def __init__(self, spec: ModelSpec):
+    embedding: nn.Embedding  # missing in parts that do not hold them
+    norm: RMSNorm
+    output: Linear | None
+
+    def __init__(self, spec: ModelSpec, part: ModelPart | None = None):
         super().__init__()
         require_buildable(spec)
         self.spec = spec
-        self.embedding = nn.Embedding(spec.vocab_size, spec.dim, _weight=torch.empty(spec.vocab_size, spec.dim))
-        self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.n_layers))
-        self.norm = RMSNorm(spec.dim, spec.norm_eps)
-        self.output = None if spec.tied_embeddings else Linear(spec.dim, spec.vocab_size)
+        self.part = part = part or ModelPart.whole(spec)
+        if part.first or (part.last and spec.tied_embeddings):
+            self.embedding = nn.Embedding(spec.vocab_size, spec.dim, _weight=torch.empty(spec.vocab_size, spec.dim))
+        self.layers = Layers((number, Layer(spec)) for number in part.layers)
+        if part.last:
+            self.norm = RMSNorm(spec.dim, spec.norm_eps)
+            self.output = None if spec.tied_embeddings else Linear(spec.dim, spec.vocab_size)
         self.recompute_layers = False
         self.chunk_loss: ChunkLoss = chunk_loss
 
@@ -99,7 +112,7 @@ class Decoder(nn.Module):
 
     @property
     def output_weight(self) -> Tensor:
-        """The matrix [V, D] that turns hidden states into logits."""
+        """The matrix [V, D] that turns hidden states into logits; of the last part."""
         return self.embedding.weight if self.output is None else self.output.weight
 
     def forward(
@@ -114,6 +127,7 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, RouterLosses | None]:
         """Final hidden states [B, S, D] in ``dtype``, and the router's losses where there are experts.
 
+        ``tokens_BS`` are ids, or, for a part that is not the first, the residual stream [B, S, D] of the part before.
         Without ``allowed_BST`` attention is causal, within equal ``document_BS`` if that is given. With ``caches``
         the tokens stand at ``positions_BS`` and their keys and values are written there.
         """
@@ -127,7 +141,7 @@ class Decoder(nn.Module):
             allowed_BST=allowed_BST,
             positions_BS=positions_BS,
         )
-        x_BSD = F.embedding(tokens_BS, self.embedding.weight).to(dtype) * self.spec.embedding_multiplier
+        x_BSD = self._embedded(tokens_BS, dtype) if self.part.first else tokens_BS
         losses = []
         for i, layer in enumerate(self.layers):
             if self.recompute_layers and self.training:
@@ -136,7 +150,10 @@ class Decoder(nn.Module):
                 x_BSD, layer_losses = layer(x_BSD, context, caches[i] if caches else None)
             if layer_losses is not None:
                 losses.append(layer_losses)
-        return self.norm(x_BSD), _mean_losses(losses)
+        return self.norm(x_BSD) if self.part.last else x_BSD, _mean_losses(losses, self.spec.n_moe_layers)
+
+    def _embedded(self, tokens_BS: Tensor, dtype: torch.dtype) -> Tensor:
+        return F.embedding(tokens_BS, self.embedding.weight).to(dtype) * self.spec.embedding_multiplier
 
     def loss(self, hidden_BSD: Tensor, targets_BS: Tensor) -> Tensor:
         """Sum (nats) of -log p(target) over the targets that count; logits are never whole in memory."""
@@ -157,8 +174,8 @@ class Decoder(nn.Module):
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
-def _mean_losses(losses: list[tuple[Tensor, Tensor, Tensor]]) -> RouterLosses | None:
+def _mean_losses(losses: list[tuple[Tensor, Tensor, Tensor]], n_layers: int) -> RouterLosses | None:
     if not losses:
         return None
     balance, z, load = (torch.stack(values) for values in zip(*losses, strict=True))
-    return RouterLosses(balance.mean(), z.mean(), load)
+    return RouterLosses(balance.sum() / n_layers, z.sum() / n_layers, load)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kolossos.model.activation import activation, activation_backward
+from kolossos.model.exchange import Exchange, Rows, nothing_moves
 from kolossos.model.grouped import grouped_mm, grouped_outer
 from kolossos.model.routing import FromExperts, GatesToRows, Router, Routing, ToExperts
 from kolossos.specs.model import MoESpec
@@ -72,19 +73,24 @@ class GatedExperts(torch.autograd.Function):
 
 
 class MixtureOfExperts(nn.Module):
-    """[..., D] -> [..., D], and the routing, whose losses and loads the trainer wants."""
+    """[..., D] -> [..., D], and the routing, whose losses and loads the trainer wants.
+
+    ``exchange`` brings rows to the ranks that hold their experts, and results back.
+    """
 
     def __init__(self, dim: int, moe: MoESpec, activation_name: str):
         super().__init__()
         self.router = Router(dim, moe)
         self.experts = Experts(dim, moe, activation_name)
+        self.exchange: Exchange = nothing_moves
 
     def forward(self, x: Tensor) -> tuple[Tensor, Routing]:
         x_ND = x.flatten(0, -2)
         routing: Routing = self.router(x_ND)
         index = (routing.source_R, routing.row_NC)
-        x_RD = ToExperts.apply(x_ND, *index)
-        gates_R = GatesToRows.apply(routing.gates_NC, *index)
-        y_RD = self.experts(x_RD, gates_R, routing.ends_E)
+        x_RD: Tensor = ToExperts.apply(x_ND, *index)  # type: ignore[assignment]
+        gates_R: Tensor = GatesToRows.apply(routing.gates_NC, *index)  # type: ignore[assignment]
+        rows, way_home = self.exchange(Rows(x_RD, gates_R, routing.ends_E))
+        y_RD = way_home(self.experts(*rows))
         y_ND: Tensor = FromExperts.apply(y_RD, *index)  # type: ignore[assignment]
         return y_ND.view_as(x), routing

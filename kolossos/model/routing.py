@@ -6,6 +6,7 @@ every row's destination is known both ways, so both directions are gathers: the 
 Shapes: N tokens, D dim, E experts, C choices (top_k), R = N x C rows sorted by expert.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,8 @@ class Routing:
 
     gates_NC: weight of each choice (fp32). source_R: row -> flat choice (token x C + choice).
     row_NC: choice -> row, the inverse. ends_E (int32): running sum of rows an expert has.
-    balance, z: the two auxiliary losses (scalars). load_E: share of the rows each expert has.
+    balance, z: the two auxiliary losses (scalars), means over these tokens. load_E: share of the rows each expert has,
+    among the rows of all ranks.
     """
 
     gates_NC: Tensor
@@ -34,11 +36,17 @@ class Routing:
 
 
 class Router(nn.Module):
-    """Softmax over all experts in fp32, then the top-k of it."""
+    """Softmax over all experts in fp32, then the top-k of it.
+
+    ``sum_over_ranks`` adds up what ranks with other tokens count, or is None where there are none. The loads are all
+    that needs it: given them the balance is linear in the probabilities, so that the mean over ranks of
+    ``balance`` (by their tokens) is the balance of all tokens, and so are the gradients.
+    """
 
     def __init__(self, dim: int, moe: MoESpec):
         super().__init__()
         self.moe = moe
+        self.sum_over_ranks: Callable[[Tensor], Tensor] | None = None
         self.weight = nn.Parameter(torch.empty(moe.n_experts, dim))
 
     def forward(self, x_ND: Tensor) -> Routing:
@@ -53,7 +61,11 @@ class Router(nn.Module):
 
         experts_E = torch.arange(self.moe.n_experts, device=x_ND.device)
         count_E = (choice_NC[..., None] == experts_E).sum((0, 1))
-        load_E = count_E.to(wide) / choice_NC.numel()
+        if self.sum_over_ranks is None:
+            load_E = count_E.to(wide) / choice_NC.numel()
+        else:
+            everywhere_E = self.sum_over_ranks(count_E).to(wide)
+            load_E = everywhere_E / everywhere_E.sum()
         source_R = torch.sort(choice_NC.flatten(), stable=True).indices
         return Routing(
             gates_NC=gates_NC,

@@ -10,7 +10,7 @@ from kolossos.data.tokenizer import Tokenizer
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.huggingface import load_huggingface
-from kolossos.model.huggingface_config import CONFIG_FILE
+from kolossos.model.huggingface.config import CONFIG_FILE
 from kolossos.runs.folder import RunFolder
 from kolossos.runs.paths import is_run_folder
 from kolossos.specs.tokens import CHAT_TOKENS

@@ -8,7 +8,7 @@ from kolossos.data.batches import validation_batches
 from kolossos.data.compressors import compressor_bits_per_byte
 from kolossos.data.corpus import Corpus
 from kolossos.errors import InputError
-from kolossos.model.huggingface_config import CONFIG_FILE
+from kolossos.model.huggingface.config import CONFIG_FILE
 from kolossos.runs.folder import RunFolder
 from kolossos.serve.load import load_for_scoring
 from kolossos.train.environment import compute_dtype

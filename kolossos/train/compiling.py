@@ -37,6 +37,7 @@ def compile_training(model: Decoder, mode: str, device: torch.device) -> str:
     torch._functorch.config.ban_recompute_materialized_backward = False
     for layer in model.layers:
         layer.compile(dynamic=False)
-    model.norm.compile(dynamic=False)
+    if model.part.last:
+        model.norm.compile(dynamic=False)
     model.chunk_loss = torch.compile(chunk_loss, dynamic=False)
     return "on"

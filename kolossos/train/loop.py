@@ -14,8 +14,7 @@ from kolossos.train.interrupt import Interrupt
 from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.schedule import lr_factor
 from kolossos.train.setup import Training
-from kolossos.train.step import StepResult, train_step
-from kolossos.train.tokens import micro_batches
+from kolossos.train.step import StepResult
 
 
 @dataclass
@@ -130,11 +129,7 @@ class Loop:
 
 def step_of(training: Training, step: int, factor: float) -> StepResult:
     """Compute ``step`` (from 0) of a run with ``factor`` times the peak learning rate."""
-    spec = training.spec
-    batches = micro_batches(training.batches, step, spec.layout, spec.data.mask_documents, training.device)
-    return train_step(
-        training.model, training.optimizer, batches, spec.layout.accumulation_steps, spec.loss, training.dtype, factor
-    )
+    return training.step(step, factor, skip_if_not_finite=True)
 
 
 def seconds_per_step(training: Training, steps: int = 3) -> float:

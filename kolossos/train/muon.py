@@ -9,9 +9,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from kolossos.model.held import held_slices, held_tensor, on_one_rank, whole_tensor
+
 A, B, C = 3.4445, -4.7750, 2.0315  # of the quintic a X + b X X'X + c (X X')^2 X, as torch.optim.Muon has them
 NEWTON_SCHULZ_STEPS = 3  # torch takes 5; training curves are the same with 3 (docs/training.md)
 EPS = 1e-7
+PRODUCTS = torch.bfloat16  # of the iterations: a gradient that differs in its last bit may be rounded the other way
 
 
 class Muon:
@@ -29,16 +32,27 @@ class Muon:
         lr = self.lr * factor
         for parameter, momentum in self.pairs:
             assert parameter.grad is not None
-            momentum.lerp_(parameter.grad, 1 - self.momentum)
-            nesterov = parameter.grad.lerp(momentum, self.momentum)
-            parameter.mul_(1 - lr * self.weight_decay)
             rows, columns = parameter.shape[-2:]
-            parameter.add_(orthogonalized(nesterov), alpha=-lr * math.sqrt(max(1.0, rows / columns)))
+            held, momentum, gradient = (held_tensor(x) for x in (parameter, momentum, parameter.grad))
+            momentum.lerp_(gradient, 1 - self.momentum)
+            nesterov = gradient.lerp(momentum, self.momentum)
+            held.mul_(1 - lr * self.weight_decay)
+            held.add_(_direction(nesterov, parameter), alpha=-lr * math.sqrt(max(1.0, rows / columns)))
+
+
+def _direction(held: Tensor, parameter: Tensor) -> Tensor:
+    """The orthogonalized update of what this rank holds of ``parameter``; ``held`` is its part of the momentum.
+
+    Matrices that are cut are gathered whole: each rank does the work of all.
+    """
+    if on_one_rank(-1, parameter) and on_one_rank(-2, parameter):
+        return orthogonalized(held) if held.numel() else held
+    return orthogonalized(whole_tensor(held, parameter))[held_slices(parameter)]
 
 
 def orthogonalized(matrices: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
     """Each matrix [..., in, out] with its singular values moved towards one, in bf16."""
-    x = matrices.bfloat16().view(-1, *matrices.shape[-2:])
+    x = matrices.to(PRODUCTS).view(-1, *matrices.shape[-2:])
     wide = x.shape[-2] <= x.shape[-1]
     if not wide:
         x = x.mT.contiguous()

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from kolossos.model.decoder import Decoder
+from kolossos.model.held import is_traced
+from kolossos.parallel.sums import total_norm
 from kolossos.specs.run import OptimizerSpec
 from kolossos.train.muon import Muon
 
@@ -26,20 +28,28 @@ class Optimizer:
         self._adamw = self._make_adamw(rest)
         self._muon = self._make_muon(matrices) if matrices else None
 
-    def step(self, factor: float) -> Tensor:
-        """Clip the gradients, update, clear them; the norm before clipping. ``factor`` scales the peak rates."""
-        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        if norm.is_cuda or not norm <= self.spec.clip_norm:  # a GPU would have to be waited for
+    def step(self, factor: float, *, skip_if_not_finite: bool = False) -> Tensor:
+        """Clip the gradients, update, clear them; their norm over all ranks, before clipping.
+
+        ``factor`` scales the peak rates. With ``skip_if_not_finite`` a norm that is infinite or NaN leaves parameters
+        and state untouched, on every rank, for all see the same norm (on a GPU this waits for it).
+        """
+        norm = total_norm([p.grad for p in self.parameters.values() if p.grad is not None])
+        if not skip_if_not_finite or is_traced(norm) or norm.isfinite():
+            self._update(factor, norm)
+        for parameter in self.parameters.values():
+            parameter.grad = None
+        return norm
+
+    def _update(self, factor: float, norm: Tensor) -> None:
+        # clipping is a pass over the gradients that a short norm does not need; but a GPU would have to be waited for
+        if norm.is_cuda or is_traced(norm) or not norm <= self.spec.clip_norm:
             nn.utils.clip_grads_with_norm_(self.parameters.values(), self.spec.clip_norm, norm)
         for group in self._adamw.param_groups:
             group["lr"] = group["peak_lr"] * factor
         self._adamw.step()
         if self._muon is not None:
             self._muon.step(factor)
-        for parameter in self.parameters.values():
-            parameter.grad = None
-        return norm
 
     def state(self) -> dict[str, Tensor]:
         """Live tensors of the optimizers' state by name; loading writes into them."""

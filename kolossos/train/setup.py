@@ -1,36 +1,67 @@
-"""From a RunSpec to everything the loop needs: data, model, optimizer, all checked against each other."""
+"""From a RunSpec to everything the loop needs: data, model, optimizer, all checked against each other.
+
+A model comes to be in visible steps (`build_model`): built on the meta device, cut by the layout, given memory, first
+values, compiled, given an optimizer. Nothing is ever whole on a rank that holds a part.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
 
 from kolossos.data.batches import Batches
 from kolossos.data.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
+from kolossos.parallel.mesh import build_mesh
+from kolossos.parallel.parallelize import parallelize
+from kolossos.parallel.shares import share_of_rank
+from kolossos.parallel.sums import RankSums, data_sums
 from kolossos.specs.run import RunSpec
 from kolossos.train.compiling import compile_training
 from kolossos.train.environment import choose_device, compute_dtype
 from kolossos.train.evaluate import token_bytes
 from kolossos.train.optimizer import Optimizer
+from kolossos.train.step import StepResult, train_step
+from kolossos.train.tokens import micro_batches
 
 
 @dataclass
 class Training:
-    """One run, ready to step. Its whole state is the model, the optimizer and the number of steps done."""
+    """One run, ready to step. Its whole state is the model, the optimizer and the number of steps done.
+
+    share: the sequences of each global batch that are this rank's, a range a micro-batch. sums: over the other ranks.
+    """
 
     spec: RunSpec
     corpus: Corpus
     batches: Batches
+    share: list[range]
+    sums: RankSums
     bytes_of_token: np.ndarray
     model: Decoder
     optimizer: Optimizer
     device: torch.device
     dtype: torch.dtype
     compiled: str
+
+    def step(self, step: int, lr_factor: float, *, skip_if_not_finite: bool = False) -> StepResult:
+        """Train on the global batch of ``step`` (from 0)."""
+        layout, documents = self.spec.layout, self.spec.data.mask_documents
+        return train_step(
+            self.model,
+            self.optimizer,
+            micro_batches(self.batches, step, self.share, documents, self.device),
+            n_targets=layout.global_batch_size * layout.seq_len,
+            losses=self.spec.loss,
+            dtype=self.dtype,
+            lr_factor=lr_factor,
+            sums=self.sums,
+            skip_if_not_finite=skip_if_not_finite,
+        )
 
     def state(self) -> dict[str, Tensor]:
         """Every live tensor that a checkpoint holds, by name."""
@@ -58,22 +89,27 @@ def open_corpus(spec: RunSpec) -> Corpus:
 
 def prepare_training(spec: RunSpec) -> Training:
     """Build everything on the device. Raises InputError for what cannot be run here."""
-    if spec.layout.world_size > 1:
-        raise InputError(
-            f"the layout needs {spec.layout.world_size} ranks and this is one process; "
-            "set tp, pp, cp, dp_shard and dp_replicate to 1"
-        )
-    corpus = open_corpus(spec)
     layout = spec.layout
-    batches = Batches(corpus.split("train"), layout.seq_len, layout.global_batch_size, spec.seed)
     device, dtype = choose_device(spec.compute), compute_dtype(layout.precision)
-    with torch.device("meta"):
-        model = Decoder(spec.model)
-    model = initialize(model.to_empty(device=device), spec.seed).train()
-    model.set_recompute(layout.recompute)
+    mesh = build_mesh(layout, device.type)
+    corpus = open_corpus(spec)
+    batches = Batches(corpus.split("train"), layout.seq_len, layout.global_batch_size, spec.seed)
+    model = build_model(spec, mesh, device)
     compiled = compile_training(model, spec.compute.compile, device)
     optimizer = Optimizer(model, spec.optimizer)
+    share = share_of_rank(layout, mesh.get_rank() if mesh else 0)
     lengths = np.zeros(spec.model.vocab_size, dtype=np.int64)
     known = token_bytes(corpus.tokenizer())
     lengths[: len(known)] = known
-    return Training(spec, corpus, batches, lengths, model, optimizer, device, dtype, compiled)
+    return Training(spec, corpus, batches, share, data_sums(mesh), lengths, model, optimizer, device, dtype, compiled)
+
+
+def build_model(spec: RunSpec, mesh: DeviceMesh | None, device: torch.device) -> Decoder:
+    """The model (this rank's part of it) with its first values, in training mode."""
+    with torch.device("meta"):
+        model = Decoder(spec.model)
+    parallelize(model, spec.layout, mesh)
+    model.to_empty(device=device)
+    initialize(model, spec.seed)
+    model.set_recompute(spec.layout.recompute)
+    return model.train()

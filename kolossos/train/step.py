@@ -1,4 +1,8 @@
-"""One optimizer step: a function of the model, the optimizer and the tokens; no disk, no clock, no data set."""
+"""One optimizer step: a function of the model, the optimizer and the tokens; no disk, no clock, no data set.
+
+It runs the same on whole, sharded and traced (fake) tensors. With many ranks each gets its share of the global batch:
+whatever is a mean is divided by the targets of the whole global batch, and summed over micro-batches and ranks.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kolossos.model.decoder import Decoder
+from kolossos.parallel.sums import ALONE, RankSums
 from kolossos.specs.run import LossSpec
 from kolossos.train.optimizer import Optimizer
 
@@ -22,9 +27,9 @@ class MicroBatch:
 
 @dataclass
 class StepResult:
-    """Tensors, so that nothing waits for the device before it is asked.
+    """Of the whole global batch, the same on every rank. Tensors: nothing waits for the device before it is asked.
 
-    loss: mean nats a token over the global batch. balance, z: the router's losses, load_LE its loads (None if dense).
+    loss: mean nats a token. balance, z: the router's losses, load_LE its loads (None if dense).
     """
 
     loss: Tensor
@@ -38,28 +43,32 @@ def train_step(
     model: Decoder,
     optimizer: Optimizer,
     micro_batches: Iterable[MicroBatch],
-    n_micro_batches: int,
+    *,
+    n_targets: int,
     losses: LossSpec,
     dtype: torch.dtype,
     lr_factor: float,
+    sums: RankSums = ALONE,
+    skip_if_not_finite: bool = False,
 ) -> StepResult:
-    """Forward and backward over all micro-batches of equal size, then one update."""
-    loss, balance, z, load = None, None, None, None
+    """Forward and backward over this rank's micro-batches, of any sizes, then one update.
+
+    n_targets: of the global batch, over all micro-batches and ranks. sums: over the ranks that have its other shares.
+    skip_if_not_finite: leave weights and optimizer as they are if the gradients are not finite; see `grad_norm`.
+    """
+    totals: list[Tensor] = []
     for batch in micro_batches:
         hidden_BSD, router = model(batch.tokens_BS, dtype=dtype, document_BS=batch.document_BS)
         nats = model.loss(hidden_BSD, batch.targets_BS)
-        micro_loss = nats / (batch.targets_BS.numel() * n_micro_batches)
-        objective = micro_loss
+        objective = micro_loss = nats / n_targets
+        parts = [micro_loss.detach()]
         if router is not None:
-            objective = objective + (losses.balance * router.balance + losses.router_z * router.z) / n_micro_batches
-            balance = _add(balance, router.balance.detach() / n_micro_batches)
-            z = _add(z, router.z.detach() / n_micro_batches)
-            load = _add(load, router.load_LE / n_micro_batches)
+            shares = n_targets / batch.targets_BS.numel()  # as many micro-batches of this size make the global batch
+            objective = objective + (losses.balance * router.balance + losses.router_z * router.z) / shares
+            parts += [x.detach() / shares for x in (router.balance, router.z, router.load_LE)]
         objective.backward()
-        loss = _add(loss, micro_loss.detach())
-    assert loss is not None
-    return StepResult(loss, optimizer.step(lr_factor), balance, z, load)
-
-
-def _add(total: Tensor | None, part: Tensor) -> Tensor:
-    return part if total is None else total + part
+        totals = [total + part for total, part in zip(totals, parts, strict=True)] if totals else parts
+    grad_norm = optimizer.step(lr_factor, skip_if_not_finite=skip_if_not_finite)
+    loss, *of_router = sums.of_all(totals)
+    balance, z, load_LE = of_router or (None, None, None)
+    return StepResult(loss, grad_norm, balance, z, load_LE)

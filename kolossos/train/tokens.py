@@ -1,11 +1,10 @@
 """From numpy batches to tensors on a device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from kolossos.data.batches import Batch, Batches
-from kolossos.specs.layout import Layout
 from kolossos.train.step import MicroBatch
 
 
@@ -17,9 +16,8 @@ def to_micro_batch(batch: Batch, device: torch.device) -> MicroBatch:
 
 
 def micro_batches(
-    batches: Batches, step: int, layout: Layout, documents: bool, device: torch.device
+    batches: Batches, step: int, share: Sequence[range], documents: bool, device: torch.device
 ) -> Iterator[MicroBatch]:
-    """The micro-batches of one global batch, in order."""
-    for start in range(0, layout.global_batch_size, layout.micro_batch_size):
-        stop = start + layout.micro_batch_size
-        yield to_micro_batch(batches.batch(step, start, stop, documents=documents), device)
+    """The micro-batches of one share of a global batch, in order: each the sequences that ``share`` names."""
+    for sequences in share:
+        yield to_micro_batch(batches.batch(step, sequences.start, sequences.stop, documents=documents), device)

@@ -62,9 +62,9 @@ def test_the_cluster_of_one_computer_loads_with_its_hardware(tmp_path: Path) -> 
     [
         (["--out", "no/such/folder/this.toml"], "there is no folder no/such/folder"),
         (["--out", "this.json"], "must end in .toml"),
-        (["--seconds", "0"], "--seconds 0: expected"),
+        (["--seconds", "0"], "seconds = 0: expected"),
         (["--out", "a.toml", "--cluster-out", "a.toml"], "the same file"),
-        (["--threads", "-1"], "--threads -1"),
+        (["--threads", "-1"], "threads = -1"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kolossos.model.exchange import Rows, WayHome, nothing_moves
 from kolossos.model.grouped_cpu import mm_cpu_bf16, outer_cpu_bf16, rounded_rows
 from kolossos.model.moe import MixtureOfExperts
 from kolossos.specs.model import MoESpec
@@ -58,6 +59,46 @@ def test_routing_is_a_permutation_and_balance_is_one_when_even() -> None:
     with torch.no_grad():
         layer.router.weight.zero_()  # all experts equally likely
     torch.testing.assert_close(layer.router(torch.randn(64, 16).double()).balance.item(), 1.0)
+
+
+def test_rows_may_meet_those_of_another_rank_between_routing_and_products() -> None:
+    """An exchange as expert parallelism has it, whose other rank has the same rows as this one."""
+
+    def together(rows: Rows) -> tuple[Rows, WayHome]:
+        count_E = rows.ends_E.diff(prepend=rows.ends_E.new_zeros(1))
+        expert_R = torch.arange(len(count_E)).repeat_interleave(count_E).repeat(2)
+        order_R = torch.sort(expert_R, stable=True).indices
+        back_R = torch.argsort(order_R)[: len(rows.x_RD)]
+        both = Rows(rows.x_RD.repeat(2, 1)[order_R], rows.gates_R.repeat(2)[order_R], 2 * rows.ends_E)
+        return both, lambda y_RD: y_RD[back_R]
+
+    grads, outs = [], []
+    for exchange in (nothing_moves, together):
+        layer = moe()
+        layer.exchange = exchange
+        x = torch.randn(37, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+        out, _ = layer(x)
+        out.square().sum().backward()
+        outs.append(out)
+        grads.append([x.grad, *(p.grad for p in layer.parameters())])
+    torch.testing.assert_close(*outs)
+    torch.testing.assert_close(*grads)
+
+
+def test_losses_of_ranks_that_know_all_loads_add_up_to_those_of_all_tokens() -> None:
+    layer = moe()
+    x = torch.randn(60, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    everywhere = layer.router(x)
+    (everywhere.balance + everywhere.z).backward()
+    expected = layer.router.weight.grad.clone()
+    layer.router.weight.grad = None
+    counts = everywhere.load_E * 60 * layer.router.moe.top_k
+    layer.router.sum_over_ranks = lambda _count_E: counts
+    parts = [(share, layer.router(part)) for share, part in ((0.25, x[:15]), (0.75, x[15:]))]
+    sum(share * (routing.balance + routing.z) for share, routing in parts).backward()
+    torch.testing.assert_close(sum(share * routing.balance for share, routing in parts), everywhere.balance)
+    torch.testing.assert_close(layer.router.weight.grad, expected)
+    assert all(torch.equal(routing.load_E, everywhere.load_E) for _, routing in parts)
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.huggingface import export_huggingface, load_huggingface
-from kolossos.model.huggingface_names import OLDER_GROK_NAMES
+from kolossos.model.huggingface.names import OLDER_GROK_NAMES
 from kolossos.specs.model import ModelSpec
 
 
@@ -93,7 +93,7 @@ def test_transformers_tokenizes_like_us_from_an_exported_folder(tmp_path: Path, 
 
 
 def test_servers_find_groks_attributes_through_transformers_config(tmp_path: Path) -> None:
-    """The values that vLLM and SGLang read with getattr from AutoConfig (sources in huggingface_config.py)."""
+    """The values that vLLM and SGLang read with getattr from AutoConfig (sources in config.py)."""
     transformers = pytest.importorskip("transformers")
     export_huggingface(model_of(GROK_2), tmp_path / "out", None)
     config = transformers.AutoConfig.from_pretrained(tmp_path / "out")

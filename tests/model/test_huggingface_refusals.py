@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from kolossos.errors import InputError
 from kolossos.model.huggingface import export_huggingface, load_huggingface, spec_from_huggingface
-from kolossos.model.huggingface_config import config_from_spec
+from kolossos.model.huggingface.config import config_from_spec
 from kolossos.specs.model import ModelSpec
 
 
@@ -110,7 +110,7 @@ def test_export_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monke
     def full_disk(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kolossos.model.huggingface_export.save_file", full_disk)
+    monkeypatch.setattr("kolossos.model.huggingface.export.save_file", full_disk)
     with pytest.raises(InputError, match="no space left"):
         export_huggingface(model_of(DENSE), tmp_path / "out", None)
     assert list(tmp_path.iterdir()) == []

@@ -79,7 +79,7 @@ def test_flops_are_those_of_transformers_network(repository: str, change: dict[s
 
 @pytest.mark.parametrize("name", ["grok-1", "grok-2", "mixtral-8x7b", "llama-3.1-405b", "tiny-dense"])
 def test_what_the_network_exports_is_read_back_as_the_same_spec(name: str) -> None:
-    from kolossos.model.huggingface_config import config_from_spec, spec_from_huggingface
+    from kolossos.model.huggingface.config import config_from_spec, spec_from_huggingface
 
     spec = load_model(name)
     config = json.loads(json.dumps(config_from_spec(spec, "bfloat16")))
@@ -90,7 +90,7 @@ def test_what_the_network_exports_is_read_back_as_the_same_spec(name: str) -> No
 
 
 def test_grok_2_with_its_own_word_for_no_scaling_and_its_temperature() -> None:
-    from kolossos.model.huggingface_config import config_from_spec, spec_from_huggingface
+    from kolossos.model.huggingface.config import config_from_spec, spec_from_huggingface
 
     config = config_from_spec(load_model("grok-2"), "bfloat16") | {"rope_type": "original"}
     spec = spec_from_huggingface(config, "grok-2")

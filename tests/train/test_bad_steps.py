@@ -116,7 +116,6 @@ def nan_gradients(training: Training, steps: set[int]) -> None:
     training.model.norm.weight.register_hook(hook)
 
 
-@pytest.mark.xfail(reason="Optimizer.step does not ask may_update yet", strict=False)
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_step_that_is_not_finite_changes_neither_weights_nor_optimizer(optimizer: str, run_file: Path) -> None:
     from kolossos.train.setup import prepare_training

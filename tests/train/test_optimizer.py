@@ -61,6 +61,34 @@ def test_gradients_are_clipped_by_their_whole_norm() -> None:
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_step_that_is_not_finite_can_leave_everything_as_it_was(name: str, value: float) -> None:
+    model = with_gradients(initialize(Decoder(grok_1_like()), 0))
+    optimizer = Optimizer(model, OptimizerSpec(name=name))
+    optimizer.step(1.0)
+    before = {key: x.clone() for key, x in (model.state_dict() | optimizer.state()).items()}
+    with_gradients(model).layers[1].attention.key.weight.grad[0, 0] = value
+    norm = optimizer.step(1.0, skip_if_not_finite=True)
+    assert not norm.isfinite()
+    assert all(torch.equal(before[key], x) for key, x in (model.state_dict() | optimizer.state()).items())
+    assert all(p.grad is None for p in model.parameters())
+    with_gradients(model).layers[1].attention.key.weight.grad[0, 0] = value
+    optimizer.step(1.0)
+    assert not all(p.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_finite_step_has_the_same_bits_whether_or_not_others_would_be_skipped(name: str) -> None:
+    models = [initialize(Decoder(grok_1_like()), 0) for _ in range(2)]
+    for model, skip in zip(models, (False, True), strict=True):
+        optimizer = Optimizer(model, OptimizerSpec(name=name))
+        for _ in range(3):
+            with_gradients(model)
+            optimizer.step(1.0, skip_if_not_finite=skip)
+    assert all(torch.equal(a, b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))
+
+
 @pytest.mark.parametrize("kind", ["cosine", "wsd"])
 def test_learning_rate_warms_up_stays_within_one_and_ends_low(kind: str) -> None:
     schedule = ScheduleSpec(steps=100, warmup_steps=10, kind=kind, decay_fraction=0.3, final_fraction=0.1)

@@ -1,21 +1,14 @@
-"""Running a calibration from the command line, and showing it."""
+"""A calibration on the screen: its progress on stderr, its figures on stdout."""
 
 import sys
 import time
-from pathlib import Path
 
-import torch
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from kolossos.calibrate.file import as_json, cluster_toml, hardware, hardware_toml
-from kolossos.calibrate.run import Calibration, calibrate
-from kolossos.files import write_whole
+from kolossos.calibrate.run import Calibration
 from kolossos.specs.gpu import GpuSpec
-
-SECONDS_BETWEEN_LINES = 10.0
 
 
 class CalibrationDisplay:
@@ -46,29 +39,8 @@ class CalibrationDisplay:
         self._stage = stage
 
 
-def run_calibration(
-    out: Path | None, name: str | None, cluster_out: Path | None, seconds: float, threads: int, json: bool
-) -> None:
-    """See `kolossos.cli.calibrate.calibrate`. Files are written at the end, whole or not at all."""
-    if threads:
-        torch.set_num_threads(threads)
-    with CalibrationDisplay() as display:
-        calibration = calibrate(seconds, display)
-    name = name or (out.stem if out else calibration.machine.short_name)
-    out = out or Path(f"{name}.toml")
-    spec = hardware(calibration, name, torch.__version__)
-    command = f"kolossos calibrate --seconds {seconds:g}" + (f" --threads {threads}" if threads else "")
-    write_whole(out, hardware_toml(spec, calibration, command))
-    if cluster_out is not None:
-        write_whole(cluster_out, cluster_toml(spec, calibration.machine.n_devices, str(out)))
-    if json:
-        typer.echo(as_json(spec, calibration))
-        return
-    _show(spec, calibration)
-    typer.echo(f"hardware: {out}" + (f"; cluster: {cluster_out}" if cluster_out else ""))
-
-
-def _show(spec: GpuSpec, calibration: Calibration) -> None:
+def show_calibration(spec: GpuSpec, calibration: Calibration) -> None:
+    """What was measured and fitted, and how far a fit is off on what it did not see."""
     measured, memory = spec.measured, calibration.memory
     assert measured is not None
     table = Table(

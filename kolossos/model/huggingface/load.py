@@ -11,8 +11,8 @@ from torch import Tensor
 
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
-from kolossos.model.huggingface_config import architecture_of, read_config, spec_from_huggingface
-from kolossos.model.huggingface_names import (
+from kolossos.model.huggingface.config import architecture_of, read_config, spec_from_huggingface
+from kolossos.model.huggingface.names import (
     INDEX_FILE,
     OUTPUT_NAME,
     WEIGHTS_FILE,

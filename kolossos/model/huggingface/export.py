@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from kolossos.errors import InputError
 from kolossos.files import UNFINISHED_SUFFIX, disk_has_room, sync_folder, write_whole
 from kolossos.model.decoder import Decoder
-from kolossos.model.huggingface_config import CONFIG_FILE, GROK, config_from_spec, layout_of
-from kolossos.model.huggingface_names import INDEX_FILE, OUTPUT_NAME, WEIGHTS_FILE, StoredTensor, stored_tensors
+from kolossos.model.huggingface.config import CONFIG_FILE, GROK, config_from_spec, layout_of
+from kolossos.model.huggingface.names import INDEX_FILE, OUTPUT_NAME, WEIGHTS_FILE, StoredTensor, stored_tensors
 from kolossos.specs.tokens import END_TOKENS
 
 SHARD_BYTES = 5_000_000_000

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from kolossos.model.decoder import Decoder
-from kolossos.model.huggingface_config import GROK, LLAMA, MIXTRAL
+from kolossos.model.huggingface.config import GROK, LLAMA, MIXTRAL
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"

@@ -1,0 +1,39 @@
+"""Which part of a whole tensor this process holds: all of it, or, of a DTensor, the shard of this rank."""
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+
+def held_tensor(tensor: Tensor) -> Tensor:
+    """The plain tensor with the elements that are here; writing to it writes to ``tensor``."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor  # type: ignore[return-value]
+
+
+def held_slices(tensor: Tensor) -> tuple[slice, ...]:
+    """Where `held_tensor` stands in the whole, one slice a dim."""
+    if not isinstance(tensor, DTensor):
+        return tuple(slice(0, size) for size in tensor.shape)
+    shape, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
+    return tuple(slice(start, start + size) for start, size in zip(offset, shape, strict=True))
+
+
+def whole_tensor(held: Tensor, like: Tensor) -> Tensor:
+    """The whole tensor, gathered from the parts ``held`` that all ranks have of it, laid out as ``like``."""
+    if not isinstance(like, DTensor):
+        return held
+    parts = DTensor.from_local(
+        held, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
+    )
+    return parts.full_tensor()
+
+
+def on_one_rank(dim: int, tensor: Tensor) -> bool:
+    """Whether ``dim`` of ``tensor`` is not cut."""
+    return not isinstance(tensor, DTensor) or not any(p.is_shard(dim % tensor.ndim) for p in tensor.placements)
+
+
+def is_traced(tensor: Tensor) -> bool:
+    """Whether ``tensor`` stands for one without having numbers (FakeTensorMode, the meta device)."""
+    return isinstance(tensor, torch._subclasses.FakeTensor) or tensor.is_meta
