@@ -70,3 +70,7 @@ def test_what_no_file_applies_yet_is_refused_by_name(on_two: list[dict]) -> None
         assert all(f"layout.{axis} = 2 is not available" in reasons[axis] for axis in ("tp", "pp", "cp", "ep"))
         assert "needs 3 ranks and these are 2 processes" in reasons["too many"]
         assert "sharding = 'none'" in reasons["none"]
+
+
+def test_a_nan_of_one_rank_is_skipped_by_both(on_two: list[dict]) -> None:
+    assert all(results["skipped"] for results in on_two)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from specs import grok_1_like, llama_like
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from kolossos.errors import InputError
@@ -21,9 +21,9 @@ from kolossos.specs.run import DataSpec, LossSpec, OptimizerSpec, RunSpec, Sched
 from kolossos.train import muon
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.setup import build_model
-from kolossos.train.step import MicroBatch, train_step
+from kolossos.train.step import MicroBatch, StepResult, train_step
 
-STEPS = 6
+STEPS = 5
 BATCH, LENGTH = 8, 24
 MODELS = {"moe": grok_1_like, "dense": llama_like}
 LAYOUTS = {
@@ -69,19 +69,7 @@ def trained(model_name: str, optimizer_name: str, layout: dict[str, Any], weight
     for _ in range(STEPS):
         tokens = torch.randint(spec.model.vocab_size, (BATCH, LENGTH + 1), generator=generator)
         share = [tokens[s.start : s.stop] for s in share_of_batch(spec.layout, which, weights)]
-        micro_batches = [MicroBatch(t[:, :-1].contiguous(), t[:, 1:].contiguous()) for t in share]
-        results.append(
-            train_step(
-                model,
-                optimizer,
-                micro_batches,
-                n_targets=BATCH * LENGTH,
-                losses=spec.loss,
-                dtype=torch.float32,
-                lr_factor=1.0,
-                sums=data_sums(mesh),
-            )
-        )
+        results.append(step_on(share, model, optimizer, spec.loss, mesh))
     return {
         "loss": torch.stack([r.loss for r in results]),
         "grad_norm": torch.stack([r.grad_norm for r in results]),
@@ -92,6 +80,39 @@ def trained(model_name: str, optimizer_name: str, layout: dict[str, Any], weight
         "elements": elements,
         "tokens": sum(len(s) for s in share_of_batch(spec.layout, which, weights)) * LENGTH,
     }
+
+
+def step_on(
+    share: list[torch.Tensor], model: Decoder, optimizer: Optimizer, losses: LossSpec, mesh: DeviceMesh | None
+) -> StepResult:
+    """The training step, on the micro-batches [B, S + 1] of this rank."""
+    return train_step(
+        model,
+        optimizer,
+        [MicroBatch(t[:, :-1].contiguous(), t[:, 1:].contiguous()) for t in share],
+        n_targets=BATCH * LENGTH,
+        losses=losses,
+        dtype=torch.float32,
+        lr_factor=1.0,
+        sums=data_sums(mesh),
+        skip_if_not_finite=True,
+    )
+
+
+def skipped() -> bool:
+    """Whether a step whose gradients are NaN on the second rank alone leaves weights and optimizer as they were."""
+    spec = spec_of("moe", "muon", {"dp_shard": 2})
+    mesh = build_mesh(spec.layout, "cpu")
+    assert mesh is not None
+    model = build_model(spec, mesh, torch.device("cpu"))
+    optimizer = Optimizer(model, spec.optimizer)
+    tokens = torch.zeros(2, LENGTH + 1, dtype=torch.long)
+    step_on([tokens, tokens], model, optimizer, spec.loss, mesh)
+    state = [held_tensor(x.detach()) for x in (*model.parameters(), *optimizer.state().values())]
+    before = [x.clone() for x in state]
+    spoilt = spec.loss.model_copy(update={"router_z": float("nan")}) if mesh.get_rank() else spec.loss
+    result = step_on([tokens, tokens], model, optimizer, spoilt, mesh)
+    return bool(result.grad_norm.isnan()) and all(torch.equal(a, b) for a, b in zip(before, state, strict=True))
 
 
 def whole_weights(model: Decoder) -> dict[str, torch.Tensor]:
@@ -133,10 +154,14 @@ def refused() -> dict[str, str]:
     return reasons
 
 
-def all_cases() -> dict[Any, dict]:
+def all_cases() -> dict[Any, Any]:
     """Every case on the ranks that there are."""
     assert dist.get_world_size() == 2
-    found: dict[Any, dict] = {"tp": hidden_states(tensor_parallel=True), "refused": refused()}
+    found: dict[Any, dict] = {
+        "tp": hidden_states(tensor_parallel=True),
+        "refused": refused(),
+        "skipped": {"all": skipped()},
+    }
     for case in CASES:
         found[case] = trained(*case[:2], LAYOUTS[case[2]], [3, 1] if case[2] == "unequal" else None)
     return found
