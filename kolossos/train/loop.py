@@ -14,7 +14,6 @@ from kolossos.train.interrupt import Interrupt
 from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.schedule import lr_factor
 from kolossos.train.setup import Training
-from kolossos.train.step import StepResult
 
 
 @dataclass
@@ -78,7 +77,7 @@ class Loop:
     def _step(self, step: int) -> None:
         start = time.perf_counter()
         factor = lr_factor(self.training.spec.schedule, step)
-        result = step_of(self.training, step, factor)
+        result = self.training.step(step, factor, skip_if_not_finite=True)
         values = step_values(result, factor)
         seconds = time.perf_counter() - start
         decision = on_step(result.loss, result.grad_norm, self._bad_in_a_row)
@@ -127,17 +126,12 @@ class Loop:
         return evaluation
 
 
-def step_of(training: Training, step: int, factor: float) -> StepResult:
-    """Compute ``step`` (from 0) of a run with ``factor`` times the peak learning rate."""
-    return training.step(step, factor, skip_if_not_finite=True)
-
-
 def seconds_per_step(training: Training, steps: int = 3) -> float:
     """Time of a step once everything is compiled; leaves the training at step 0."""
     times = []
     for step in range(steps + 1):
         start = time.perf_counter()
-        step_of(training, step, 0.0).loss.item()
+        training.step(step, 0.0).loss.item()
         times.append(time.perf_counter() - start)
     training.restart()
     if training.device.type == "cuda":

@@ -4,7 +4,7 @@ Muon takes matrices. An expert tensor [E, in, out] is E of them; it stays one pa
 checkpoints and sharding want.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +28,14 @@ class Optimizer:
         self._adamw = self._make_adamw(rest)
         self._muon = self._make_muon(matrices) if matrices else None
 
-    def step(self, factor: float, *, skip_if_not_finite: bool = False) -> Tensor:
+    def step(self, factor: float, allowed: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Clip the gradients, update, clear them; their norm over all ranks, before clipping.
 
-        ``factor`` scales the peak rates. With ``skip_if_not_finite`` a norm that is infinite or NaN leaves parameters
-        and state untouched, on every rank, for all see the same norm (on a GPU this waits for it).
+        ``factor`` scales the peak rates. Parameters and state stay untouched where ``allowed`` says no to the norm, on
+        every rank, for all see the same norm (on a GPU this waits for it).
         """
         norm = total_norm([p.grad for p in self.parameters.values() if p.grad is not None])
-        if not skip_if_not_finite or is_traced(norm) or norm.isfinite():
+        if allowed is None or is_traced(norm) or allowed(norm):
             self._update(factor, norm)
         for parameter in self.parameters.values():
             parameter.grad = None

@@ -6,6 +6,7 @@ whatever is a mean is divided by the targets of the whole global batch, and summ
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from kolossos.model.decoder import Decoder
 from kolossos.parallel.sums import ALONE, RankSums
 from kolossos.specs.run import LossSpec
+from kolossos.train.bad_steps import may_update
 from kolossos.train.optimizer import Optimizer
 
 
@@ -54,7 +56,7 @@ def train_step(
     """Forward and backward over this rank's micro-batches, of any sizes, then one update.
 
     n_targets: of the global batch, over all micro-batches and ranks. sums: over the ranks that have its other shares.
-    skip_if_not_finite: leave weights and optimizer as they are if the gradients are not finite; see `grad_norm`.
+    skip_if_not_finite: leave weights and optimizer as they are if the loss or the gradients are not finite.
     """
     totals: list[Tensor] = []
     for batch in micro_batches:
@@ -68,7 +70,7 @@ def train_step(
             parts += [x.detach() / shares for x in (router.balance, router.z, router.load_LE)]
         objective.backward()
         totals = [total + part for total, part in zip(totals, parts, strict=True)] if totals else parts
-    grad_norm = optimizer.step(lr_factor, skip_if_not_finite=skip_if_not_finite)
     loss, *of_router = sums.of_all(totals)
+    grad_norm = optimizer.step(lr_factor, partial(may_update, loss) if skip_if_not_finite else None)
     balance, z, load_LE = of_router or (None, None, None)
     return StepResult(loss, grad_norm, balance, z, load_LE)

@@ -8,7 +8,6 @@ import torch
 from quiet import Listener, train
 from test_resume import logged, weights
 
-import kolossos.train.loop as loop
 from kolossos.errors import InputError
 from kolossos.runs.events import read_events
 from kolossos.specs.run import RunSpec, load_run
@@ -34,20 +33,23 @@ def test_the_decision_is_made_on_the_device(run_spec: RunSpec) -> None:
 
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch):
-    """``poison(steps)``: the gradients of these steps (from 0) are NaN, and their losses with them."""
+    """``poison(steps)``: a gradient of these steps (from 0) is NaN; with ``damage``, a weight."""
+    real = Training.step
 
     def install(steps: set[int], *, damage: bool = False) -> None:
-        real = loop.step_of
-
-        def poisoned(training: Training, step: int, factor: float) -> StepResult:
+        def poisoned(self: Training, step: int, lr_factor: float, *, skip_if_not_finite: bool = False) -> StepResult:
             if step not in steps:
-                return real(training, step, factor)
+                return real(self, step, lr_factor, skip_if_not_finite=skip_if_not_finite)
+            weight = self.model.norm.weight
             if damage:
                 with torch.no_grad():
-                    training.model.norm.weight.fill_(math.nan)
-            return StepResult(NAN, NAN, None, None, None)
+                    weight.fill_(math.nan)
+            hook = weight.register_hook(lambda gradient: gradient * math.nan)
+            result = real(self, step, lr_factor, skip_if_not_finite=skip_if_not_finite)
+            hook.remove()
+            return result
 
-        monkeypatch.setattr(loop, "step_of", poisoned)
+        monkeypatch.setattr(Training, "step", poisoned)
 
     return install
 
@@ -59,9 +61,13 @@ def test_bad_steps_are_recorded_and_the_run_goes_on(run_file: Path, tmp_path: Pa
     events = read_events(tmp_path / "run/metrics.jsonl")
     assert [e["step"] for e in events if e["kind"] == "skipped"] == [3, 4, 7]
     assert [e["step"] for e in events if e["kind"] == "train"] == [1, 2, 5, 6, 8, 9, 10, 11, 12]
-    assert math.isnan(next(e for e in events if e["kind"] == "skipped")["loss"])
+    assert math.isnan(next(e for e in events if e["kind"] == "skipped")["grad_norm"])
     assert "NaN" not in (tmp_path / "run/metrics.jsonl").read_text()
-    assert listener.lines[0].startswith("step 3: skipped, for its loss is nan and its gradient norm nan (1 in a row;")
+    assert (
+        "step 3: skipped" in listener.lines[0]
+        and "gradient norm" in listener.lines[0]
+        and "(1 in a row;" in listener.lines[0]
+    )
     assert "(2 in a row;" in listener.lines[1]
     assert "(1 in a row;" in listener.lines[2]
 
@@ -121,11 +127,12 @@ def test_a_step_that_is_not_finite_changes_neither_weights_nor_optimizer(optimiz
     from kolossos.train.setup import prepare_training
 
     training = prepare_training(load_run(run_file, [f"optimizer.name={optimizer}", "layout.micro_batch_size=4"]))
-    loop.step_of(training, 0, 1.0)
+    training.step(0, 1.0, skip_if_not_finite=True)
     before = {name: tensor.clone() for name, tensor in training.state().items()}
     nan_gradients(training, {0})
-    result = loop.step_of(training, 1, 1.0)
+    result = training.step(1, 1.0, skip_if_not_finite=True)
     assert on_step(result.loss, result.grad_norm, 0) == "skip"
     assert all(torch.equal(tensor, before[name]) for name, tensor in training.state().items())
     assert all(parameter.grad is None for parameter in training.model.parameters())
-    assert on_step(*(getattr(loop.step_of(training, 2, 1.0), key) for key in ("loss", "grad_norm")), 1) == "keep"
+    after = training.step(2, 1.0, skip_if_not_finite=True)
+    assert on_step(after.loss, after.grad_norm, 1) == "keep"
