@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from kolossos.data.batches import validation_batches
 from kolossos.data.compressors import compressor_bits_per_byte
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.batches import validation_batches
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.model.huggingface_config import CONFIG_FILE
 from kolossos.serve.load import load_for_generation

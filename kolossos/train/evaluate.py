@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kolossos.data.batches import Batch
+from kolossos.data.corpus.batches import Batch
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.decoder import Decoder
 from kolossos.specs.tokens import IGNORED_TARGET

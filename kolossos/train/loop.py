@@ -9,10 +9,10 @@ from typing import Protocol
 
 import torch
 
-from kolossos.data.batches import validation_batches
+from kolossos.data.corpus.batches import validation_batches
 from kolossos.model.decoder import Decoder
 from kolossos.specs.counts import training_flops_per_token
-from kolossos.train.checkpoint import CheckpointFolder
+from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.evaluate import Evaluation, evaluate
 from kolossos.train.interrupt import Interrupt
 from kolossos.train.metrics import Metrics

@@ -21,7 +21,7 @@ from kolossos.errors import InputError
 from kolossos.files import write_whole
 from kolossos.model.decoder import Decoder
 from kolossos.specs.run import RunSpec, changed_keys
-from kolossos.train.checkpoint import CheckpointFolder
+from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.evaluate import Evaluation
 from kolossos.train.metrics import read_events
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kolossos.data.batches import Batches
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.batches import Batches
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize

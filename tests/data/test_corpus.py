@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from kolossos.cli.data import app
-from kolossos.data.corpus import Corpus
-from kolossos.data.manifest import Manifest
+from kolossos.data.corpus.corpus import Corpus
+from kolossos.data.corpus.manifest import Manifest
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.errors import InputError
 

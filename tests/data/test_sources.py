@@ -8,16 +8,19 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from kolossos.data import archive
-from kolossos.data.readers import read_documents
-from kolossos.data.sources import PYTHON_STDLIB, find_source
+from kolossos.data.documents.sources import PYTHON_STDLIB, find_source
+from kolossos.data.formats import format_named, x_archive
 
 TEXTS = ["first text", "second\ntext with 漢字", "third"]
 
 
 def texts_of(place: Path, text_key: str = "text") -> list[str]:
     source = find_source(str(place))
-    return [document.text for file in source.files for document in read_documents(file, text_key)]
+    return [
+        document.text
+        for file in source.files
+        for document in format_named(file.format).read(Path(file.path), text_key, None)
+    ]
 
 
 @pytest.mark.parametrize(("suffix", "compression"), [("", None), (".gz", "gzip"), (".zst", "zstd")])
@@ -86,7 +89,7 @@ def _script(name: str, posts: list[dict]) -> str:
 
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
 def test_x_archive_gives_the_posts_of_the_account(chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "CHUNK_CHARACTERS", max(chunk, 40))
+    monkeypatch.setattr(x_archive, "CHUNK_CHARACTERS", max(chunk, 40))
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
         for name, posts in PARTS.items():
             packed.writestr(name, _script(name, posts))

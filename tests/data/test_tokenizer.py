@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolossos.data import tokenizer
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.data.tokenizer import END_OF_TEXT, MIN_VOCAB_SIZE, SPECIAL_TOKENS, StreamDecoder, Tokenizer
 from kolossos.errors import InputError
 

@@ -11,7 +11,7 @@ import torch.distributed.checkpoint as dcp
 
 from kolossos.errors import InputError
 from kolossos.train import checkpoint
-from kolossos.train.checkpoint import CheckpointFolder
+from kolossos.train.checkpoints.folder import CheckpointFolder
 
 
 def state(value: float) -> dict[str, torch.Tensor]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from quiet import Listener, train
 
-from kolossos.data.batches import validation_batches
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.batches import validation_batches
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.specs.run import RunSpec, load_run
 from kolossos.train.evaluate import evaluate, token_bytes
 from kolossos.train.metrics import read_events
