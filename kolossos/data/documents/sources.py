@@ -106,7 +106,7 @@ def _named_file(path: Path) -> SourceFile:
 
 
 def _walk(root: Path, skip: frozenset[Path]) -> Iterator[Path]:
-    """Files under ``root`` by name, a folder's own before its subfolders'; hidden, generated and prepared are left out."""
+    """Files under ``root`` by name, a folder's own before its subfolders'; not hidden, generated or prepared ones."""
     for folder, subfolders, names in os.walk(root):
         if Path(folder).resolve() in skip or is_prepared(Path(folder)):
             subfolders.clear()

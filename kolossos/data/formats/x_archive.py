@@ -166,9 +166,9 @@ def _linked(text: object, links: object, short: str, long: str) -> str | None:
     if not isinstance(text, str):
         return None
     for link in links if isinstance(links, list) else []:
-        found = (link.get(short), link.get(long)) if isinstance(link, dict) else ("", "")
-        if all(isinstance(address, str) and address for address in found):
-            text = text.replace(*found)
+        old, new = (link.get(short), link.get(long)) if isinstance(link, dict) else ("", "")
+        if old and new and isinstance(old, str) and isinstance(new, str):
+            text = text.replace(old, new)
     return html.unescape(text)
 
 

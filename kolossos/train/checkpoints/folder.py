@@ -1,168 +1,234 @@
-"""Checkpoints: torch.distributed.checkpoint in safetensors, written beside and renamed, with checksums.
-
-    checkpoints/step-00000200/
-        shard-00001-model-00001-of-00001.safetensors   one a rank; nothing is pickled
-        checkpoint.json                                  step, and every file's size and sha256
-
-A folder with that name is whole. Saving copies the state into buffers that are used again, then a thread writes while
-training goes on. A damaged checkpoint is named and the one before it used.
-"""
+"""The checkpoints of a run: saved by all ranks, committed by one, the newest good ones kept."""
 
 import errno
 import json
-import os
-import shutil
-import warnings
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
 
 from kolossos.errors import InputError
-from kolossos.files import sha256_of, sync_folder, write_whole
+from kolossos.stores import Store, open_store
+from kolossos.train.checkpoints.checkpoint import MANIFEST, Checkpoint
+from kolossos.train.checkpoints.ranks import ALONE, Ranks
+from kolossos.train.checkpoints.shard_files import SUFFIX, write_shards
+from kolossos.train.checkpoints.staging import Shard, Staging
 
-MANIFEST = "checkpoint.json"
+PATIENCE_S = 1800.0
 PARTIAL = ".partial"
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint on disk."""
-
-    folder: Path
-    step: int
-
-    def damage(self) -> str | None:
-        """What is wrong with its files, or None. Reads them all."""
-        try:
-            manifest = json.loads((self.folder / MANIFEST).read_text())
-            for name, expected in manifest["files"].items():
-                path = self.folder / name
-                if path.stat().st_size != expected["bytes"]:
-                    return f"{name} has {path.stat().st_size} bytes, not {expected['bytes']}"
-                if sha256_of(path) != expected["sha256"]:
-                    return f"the sha256 of {name} is not the recorded one"
-        except FileNotFoundError as error:
-            return f"{Path(error.filename).name} is missing"
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            return f"{MANIFEST} is unreadable ({error})"
-        return None
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Read the tensors named in ``state`` into them; InputError if the checkpoint holds other names or shapes."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                dcp.load(state, storage_reader=dcp.HuggingFaceStorageReader(str(self.folder)), no_dist=_alone())
-            except (RuntimeError, ValueError, KeyError, dcp.api.CheckpointException) as error:
-                reason = str(error).strip().splitlines()[-1]
-                raise InputError(f"{self.folder}: does not fit this run: {reason}") from None
+PREFIX = "step-"
 
 
 class CheckpointFolder:
-    """The checkpoints of one run."""
+    """The checkpoints of one run. With several ranks all call `newest_good`, `save` and `finish` together.
 
-    def __init__(self, folder: Path, keep: int = 2):
-        self.folder, self.keep = folder, keep
-        self._staged: dict[str, Tensor] = {}
+    A checkpoint is there when it is committed. On this machine its folder is then renamed from ``.step-N.partial``; in
+    a store that cannot rename, its ``checkpoint.json`` is written last. One rank commits, when every rank has left a
+    note of what it wrote beside it.
+    """
+
+    def __init__(
+        self, folder: str | Path | Store, keep: int = 2, ranks: Ranks = ALONE, patience_s: float = PATIENCE_S
+    ) -> None:
+        """
+        Args:
+            folder: a path, or a URL that fsspec opens. All ranks must see the same one.
+            keep: how many good checkpoints stay.
+            ranks: who saves.
+            patience_s: how long to wait for the part of the slowest rank.
+        """
+        self.store, self.keep, self.ranks = open_store(folder), keep, ranks
+        self._patience_s = patience_s
+        self._staging = Staging(ranks)
+        self._good: set[int] = set()  # those that this process has read or written
+        self._damaged: set[int] = set()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._pending: Future[None] | None = None
+        self._pending: tuple[int, Future[None]] | None = None
 
     def all(self) -> list[Checkpoint]:
-        """Whole checkpoints, oldest first (whole by name; `Checkpoint.damage` tells of the content)."""
-        steps = [int(p.name[5:]) for p in self.folder.glob("step-*") if p.name[5:].isdigit()]
-        return [Checkpoint(self._path(step), step) for step in sorted(steps)]
+        """Committed checkpoints, oldest first (`Checkpoint.damage` tells of the content)."""
+        steps = sorted(self._steps())
+        if not self.store.renames:
+            steps = [step for step in steps if (self.store / _name(step)).exists(MANIFEST)]
+        return [Checkpoint(self.store / _name(step), step) for step in steps]
 
     def newest_good(self, say: Callable[[str], None]) -> Checkpoint | None:
         """The newest undamaged checkpoint; damaged ones are reported through ``say``."""
-        checkpoints = self.all()
+        steps = self.ranks.gather([checkpoint.step for checkpoint in self.all()])[0]
+        checkpoints = [Checkpoint(self.store / _name(step), step) for step in steps]
         for i, checkpoint in reversed(list(enumerate(checkpoints))):
-            damage = checkpoint.damage()
+            damage = checkpoint.damage(self.ranks)
             if damage is None:
+                self._good.add(checkpoint.step)
                 return checkpoint
-            before = checkpoints[i - 1].folder.name if i else "the beginning"
-            say(f"{checkpoint.folder} is damaged ({damage}); going back to {before}")
+            self._damaged.add(checkpoint.step)
+            before = checkpoints[i - 1].store.name if i else "the beginning"
+            say(f"{checkpoint.store} is damaged ({damage}); going back to {before}")
         return None
 
     def save(self, step: int, state: dict[str, Tensor], wait: bool = False) -> None:
-        """Copy ``state`` and write it in the background; errors of the write before this one are raised here."""
+        """Copy ``state`` and write it in the background; errors of the write before this one are raised here.
+
+        A step that is there already and good is not written again: the state of a step is always the same.
+        """
         self.finish()
-        for name, tensor in state.items():
-            if name not in self._staged:
-                self._staged[name] = torch.empty_like(tensor, device="cpu", requires_grad=False)
-            self._staged[name].copy_(tensor.detach())
-        self._pending = self._writer.submit(self._write, step, self._staged)
+        if self._prepare(step):
+            return
+        shards = self._staging.copy(state)
+        self._pending = step, self._writer.submit(self._write, step, shards)
         if wait:
             self.finish()
 
     def finish(self) -> None:
-        """Wait for the write under way. No space left is an InputError that names the last good checkpoint."""
+        """Wait for the write under way. If any rank could not write, InputError names the last good checkpoint."""
         if self._pending is None:
             return
-        pending, self._pending = self._pending, None
+        step, pending = self._pending
+        error = pending.exception()
+        self._pending = None
         try:
-            pending.result()
-        except OSError as error:
-            self._discard_partial()
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            good = self.all()
-            last = f"the last good checkpoint is {good[-1].folder}" if good else "there is no earlier checkpoint"
-            raise InputError(f"{self.folder}: no space left on the disk for a checkpoint; {last}") from None
+            outcomes = self.ranks.gather(None if error is None else _reason(error))
+        except RuntimeError as lost:  # a rank is gone
+            outcomes = [_reason(error or lost)]
+        failed = [reason for reason in outcomes if reason]
+        if not failed:
+            return
+        if self.ranks.commits:
+            with suppress(OSError):
+                self._discard_partial()
+        if error is not None and not isinstance(error, OSError | InputError):
+            raise error
+        raise self._not_written(step, failed[0])
 
-    def _write(self, step: int, state: dict[str, Tensor]) -> None:
-        self._discard_partial()
-        partial = self.folder / f".step-{step:08d}{PARTIAL}"
-        partial.mkdir(parents=True)
-        writer = dcp.HuggingFaceStorageWriter(str(partial), save_distributed=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    def _prepare(self, step: int) -> bool:
+        """Make room for a new checkpoint; True if there is a good one of this step already."""
+        reason, there = None, False
+        if self.ranks.commits:
             try:
-                dcp.save(state, storage_writer=writer, no_dist=_alone())
-            except dcp.api.CheckpointException as error:
-                raise _first_os_error(error) or error from None
-        files = sorted(p for p in partial.iterdir())
-        for path in files:
-            _sync_file(path)
-        entries = {p.name: {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in files}
-        write_whole(
-            partial / MANIFEST, json.dumps({"step": step, "torch": torch.__version__, "files": entries}, indent=1)
-        )
-        sync_folder(partial)
-        target = self._path(step)
-        if target.exists():  # the same step saved again: its content is the same
-            shutil.rmtree(target)
-        os.replace(partial, target)
-        sync_folder(self.folder)
-        for old in self.all()[: -self.keep]:
-            shutil.rmtree(old.folder)
+                self._discard_partial()
+                there = self._is_good(step)
+            except OSError as error:
+                reason = _reason(error)
+        reason, there = self.ranks.gather((reason, there))[0]
+        if reason:
+            raise self._not_written(step, reason)
+        return there
+
+    def _is_good(self, step: int) -> bool:
+        """Whether this step was committed and is undamaged; in a store that cannot rename a damaged one is removed."""
+        if step not in {checkpoint.step for checkpoint in self.all()}:
+            return False
+        if Checkpoint(self.store / _name(step), step).damage() is None:
+            self._good.add(step)
+            return True
+        self._damaged.add(step)
+        self._good.discard(step)
+        if not self.store.renames:
+            (self.store / _name(step)).remove(MANIFEST)
+            self.store.remove(_name(step))
+        return False
+
+    def _write(self, step: int, shards: list[Shard]) -> None:
+        """Write this rank's part and leave a note of it; the committing rank then waits for all notes and commits."""
+        folder = self.store / self._partial_name(step)
+        name = f"rank-{self.ranks.rank:05d}"
+        try:
+            files: dict[str, Any] = {}
+            if shards:
+                with folder.create(name + SUFFIX) as file:
+                    files[name + SUFFIX] = write_shards(file, shards)
+            if self.ranks.world > 1:
+                folder.write(f"{name}.json", json.dumps({"files": files}, indent=1))
+        except BaseException as error:
+            if self.ranks.world > 1:
+                with suppress(OSError):
+                    folder.write(f"{name}.json", json.dumps({"error": _reason(error)}))
+            raise
+        if self.ranks.commits:
+            if self.ranks.world > 1:
+                files = self._files_of_all(folder)
+            self._commit(step, folder, files)
+            self._prune(step)
+
+    def _files_of_all(self, folder: Store) -> dict[str, Any]:
+        """What all ranks wrote, from their notes; OSError if one could not write, or leaves no note in time."""
+        files: dict[str, Any] = {}
+        missing = set(range(self.ranks.world))
+        deadline, pause_s = time.monotonic() + self._patience_s, 0.01
+        while True:
+            names = set(folder.names())
+            for rank in sorted(missing):
+                if (note_name := f"rank-{rank:05d}.json") in names:
+                    note = json.loads(folder.read(note_name))
+                    if "error" in note:
+                        raise OSError(f"rank {rank}: {note['error']}")
+                    files |= note["files"]
+                    missing.discard(rank)
+            if not missing:
+                return files
+            if time.monotonic() > deadline:
+                raise OSError(f"rank {min(missing)} did not write its part within {self._patience_s:g} s")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 1.0)
+
+    def _commit(self, step: int, folder: Store, files: dict[str, Any]) -> None:
+        manifest = {"step": step, "torch": torch.__version__, "files": files}
+        folder.write(MANIFEST, json.dumps(manifest, indent=1))
+        if self.store.renames:
+            self.store.remove(_name(step))  # only a damaged one can be there
+            self.store.rename(folder.name, _name(step))
+        self._damaged.discard(step)
+        self._good.add(step)
+
+    def _prune(self, written: int) -> None:
+        """Behind a checkpoint that is durable: remove the damaged ones, and all but the newest ``keep`` good ones.
+
+        A checkpoint that nobody has read since the start of this process counts after all that are known to be good.
+        """
+        there = {checkpoint.step for checkpoint in self.all()}
+        known = sorted(there & self._good)
+        unread = sorted(there - self._good - self._damaged)
+        kept = {written, *(unread + known)[-self.keep :]}
+        for step in sorted(there - kept):
+            self.store.remove(_name(step))
+        self._damaged -= there
 
     def _discard_partial(self) -> None:
-        for path in self.folder.glob(f".step-*{PARTIAL}"):
-            shutil.rmtree(path, ignore_errors=True)
+        for name in self.store.names():
+            if name.startswith(f".{PREFIX}") and name.endswith(PARTIAL):
+                self.store.remove(name)
+        if not self.store.renames:
+            committed = {checkpoint.step for checkpoint in self.all()}
+            for step in self._steps():
+                if step not in committed:
+                    self.store.remove(_name(step))
 
-    def _path(self, step: int) -> Path:
-        return self.folder / f"step-{step:08d}"
+    def _not_written(self, step: int, reason: str) -> InputError:
+        last = "there is no earlier checkpoint"
+        with suppress(OSError):
+            good = [checkpoint for checkpoint in self.all() if checkpoint.step not in self._damaged]
+            last = f"the last good checkpoint is {good[-1].store}" if good else last
+        return InputError(f"{self.store}: {reason} for a checkpoint of step {step}; {last}")
+
+    def _steps(self) -> list[int]:
+        names = self.store.names()
+        return [int(name[len(PREFIX) :]) for name in names if name.startswith(PREFIX) and name[len(PREFIX) :].isdigit()]
+
+    def _partial_name(self, step: int) -> str:
+        return f".{_name(step)}{PARTIAL}" if self.store.renames else _name(step)
 
 
-def _alone() -> bool:
-    return not torch.distributed.is_initialized()
+def _name(step: int) -> str:
+    return f"{PREFIX}{step:08d}"
 
 
-def _first_os_error(error: dcp.api.CheckpointException) -> OSError | None:
-    """The OSError inside DCP's wrapper, or, for safetensors' own exception, one with the same meaning."""
-    for failure, _ in error.failures.values():
-        if isinstance(failure, OSError):
-            return failure
-        if "No space left" in str(failure) or "os error 28" in str(failure):
-            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return None
-
-
-def _sync_file(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
+def _reason(error: BaseException) -> str:
+    """One line that says why a checkpoint could not be written."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no space left on the disk"
+    return f"could not write ({' '.join(str(error).split()) or type(error).__name__})"
