@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, cast
@@ -104,9 +104,7 @@ def open_store(place: "str | Path | Store") -> Store:
     try:
         filesystem, path = url_to_fs(place)
     except (ValueError, ImportError) as error:
-        raise InputError(
-            f"{place}: no store of this kind ({error}); give a folder or a URL that fsspec opens"
-        ) from None
+        raise InputError(f"{place}: no such store ({error}); give a folder or a URL that fsspec opens") from None
     return LocalStore(Path(path)) if isinstance(filesystem, LocalFileSystem) else RemoteStore(place, filesystem, path)
 
 
@@ -214,15 +212,16 @@ class RemoteStore(Store):
         with self._errors():
             self._filesystem.makedirs(self._path, exist_ok=True)
             file = self._filesystem.open(path, "wb")
-            try:
-                yield cast(BinaryIO, file)
+        try:
+            yield cast(BinaryIO, _RemoteWriter(file, self._errors))
+            with self._errors():
                 file.close()
-            except BaseException:
-                with suppress(Exception):
-                    file.close()
-                with suppress(Exception):
-                    self._filesystem.rm_file(path)
-                raise
+        except BaseException:
+            with suppress(Exception):
+                file.close()
+            with suppress(Exception):
+                self._filesystem.rm_file(path)
+            raise
 
     def remove(self, name: str) -> None:
         with self._errors(), suppress(FileNotFoundError):
@@ -248,3 +247,14 @@ class RemoteStore(Store):
             raise
         except Exception as error:
             raise OSError(f"{self.place}: {type(error).__name__}: {error}") from error
+
+
+class _RemoteWriter:
+    """A file to write whose errors are those of its store."""
+
+    def __init__(self, file: Any, errors: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file, self._errors = file, errors
+
+    def write(self, content: bytes | memoryview) -> int:
+        with self._errors():
+            return self._file.write(content)
