@@ -19,7 +19,7 @@ from kolossos.data.option_error import OptionError
 from kolossos.data.options import TRAIN, PrepareOptions
 from kolossos.data.progress import Progress, no_progress
 from kolossos.data.tokenizer import Tokenizer
-from kolossos.data.tokens.partial import PartialFolder, Plan, existing_output
+from kolossos.data.tokens.partial import PLAN_FILE, PartialFolder, Plan, existing_output
 from kolossos.data.tokens.stages import make_corpus
 from kolossos.errors import InputError
 from kolossos.files import disk_has_room, write_whole
@@ -94,7 +94,7 @@ def prepare(
         made = Manifest.read(partial.path)
         partial.move_into_place()
     if store.local is None:
-        _put(partial.out, made, store, progress)
+        _put(partial.out, made, plan, store, progress)
     return Prepared(store, made, was_complete=False)
 
 
@@ -105,11 +105,16 @@ def _folder_to_make(store: Store) -> Path:
     return cache_folder() / "prepare" / hashlib.sha256(store.place.encode()).hexdigest()[:16] / "data"
 
 
-def _put(folder: Path, manifest: Manifest, store: Store, progress: Progress) -> None:
-    """Copy a complete folder into ``store``, its manifest last, and remove it here."""
+def _put(folder: Path, manifest: Manifest, plan: Plan, store: Store, progress: Progress) -> None:
+    """Copy a complete folder into ``store``, its manifest last, and remove it here.
+
+    Until the manifest is there, the plan says that what lies in the store is ours.
+    """
     names = [*manifest.file_hashes(), MANIFEST_FILE]
     done, total = 0, sum((folder / name).stat().st_size for name in names)
     try:
+        replaced = _files_of(store)
+        store.write(PLAN_FILE, plan.model_dump_json())
         store.remove(MANIFEST_FILE)
         for name in names:
             progress("put", done, total)
@@ -117,9 +122,19 @@ def _put(folder: Path, manifest: Manifest, store: Store, progress: Progress) -> 
                 shutil.copyfileobj(file, copy, COPY_BYTES)
             done += (folder / name).stat().st_size
         progress("put", done, total)
+        for name in {PLAN_FILE} | replaced - set(names):
+            store.remove(name)
     except OSError as error:
         raise InputError(f"cannot write to {store}: {error}; the same command goes on from here") from error
     shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def _files_of(store: Store) -> set[str]:
+    """The files of an output that is to be replaced, as far as its manifest can be read."""
+    try:
+        return set(Manifest.read(store).file_hashes())
+    except InputError:
+        return set()
 
 
 def _needed_bytes(sources: Sequence[Source], limit_bytes: int | None) -> int:

@@ -125,6 +125,8 @@ def existing_output(out: Store, plan: Plan, overwrite: bool) -> Manifest | None:
         if not out.names():
             return None
     if not out.exists(MANIFEST_FILE):
+        if not out.renames and out.exists(PLAN_FILE):  # it was being put there
+            return None
         raise OptionError(f"{out} exists and is not prepared data; choose another folder", "out")
     try:
         manifest = Manifest.read(out)
