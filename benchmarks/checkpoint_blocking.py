@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -36,7 +37,7 @@ def ways(state: dict[str, torch.Tensor], root: Path) -> dict[str, Save]:
 
     def staged(stager: DefaultStager) -> Save:
         def save(step: int) -> Callable[[], object]:
-            copy = stager.stage(state)
+            copy: Any = stager.stage(state)
             writer = dcp.HuggingFaceStorageWriter(str(root / "staged" / str(step)), save_distributed=True)
             return lambda: dcp.save(copy, storage_writer=writer, no_dist=True)
 

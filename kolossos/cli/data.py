@@ -22,6 +22,7 @@ def prepare(
             show_default=False,
         ),
     ] = None,
+    *,
     out: Annotated[str, typer.Option(help="Folder to make, or a URL such as s3://BUCKET/FOLDER.")] = "data",
     text_key: Annotated[str, typer.Option(help="Key (.jsonl) or column (.parquet) that holds the text.")] = "text",
     tokenizer: Annotated[str, typer.Option(help="'train', or a tokenizer.json or the folder of one.")] = "train",
