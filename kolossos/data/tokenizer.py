@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from kolossos.data.option_error import OptionError
 from kolossos.errors import InputError
 from kolossos.files import write_whole
 from kolossos.specs.tokens import CHAT_TOKENS, END_OF_TEXT, END_TOKENS
@@ -67,9 +68,8 @@ class Tokenizer:
         from tokenizers import decoders, models, pre_tokenizers, trainers
 
         if vocab_size < MIN_VOCAB_SIZE:
-            raise InputError(
-                f"--vocab-size {vocab_size} is too small: 256 bytes and the special tokens need {MIN_VOCAB_SIZE}"
-            )
+            needed = f"256 bytes and the special tokens need {MIN_VOCAB_SIZE}"
+            raise OptionError(f"vocab_size {vocab_size} is too small: {needed}", "vocab_size")
         bpe = tokenizers.Tokenizer(models.BPE())
         bpe.pre_tokenizer = pre_tokenizers.Sequence(
             [

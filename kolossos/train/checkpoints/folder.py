@@ -189,14 +189,16 @@ class CheckpointFolder:
         """Behind a checkpoint that is durable: remove the damaged ones, and all but the newest ``keep`` good ones.
 
         A checkpoint that nobody has read since the start of this process counts after all that are known to be good.
+        What a store does not remove now is tried again behind the next one.
         """
         there = {checkpoint.step for checkpoint in self.all()}
         known = sorted(there & self._good)
         unread = sorted(there - self._good - self._damaged)
         kept = {written, *(unread + known)[-self.keep :]}
         for step in sorted(there - kept):
-            self.store.remove(_name(step))
-        self._damaged -= there
+            with suppress(OSError):
+                self.store.remove(_name(step))
+                self._damaged.discard(step)
 
     def _discard_partial(self) -> None:
         for name in self.store.names():
