@@ -13,6 +13,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -28,6 +29,7 @@ PRIVATE_HEADS = (
 )
 MAX_UNPACKED_BYTES = 8 << 30
 MAX_COMPRESSION_RATIO = 200  # posts compress about 10 to 1, a zip bomb 1000 to 1
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, ValueError, RuntimeError)
 CHUNK_CHARACTERS = 1 << 20
 MAX_POST_CHARACTERS = 1 << 24
 CUT_CHARACTERS = 200  # a long post stands in tweets.js too, cut behind about 270 characters and an ellipsis
@@ -65,7 +67,7 @@ class XArchive(Format):
         try:
             with zipfile.ZipFile(path) as archive:
                 yield from _documents_of_zip(archive, path)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except DAMAGED_ZIP as error:
             raise InputError(f"{path}: not a readable zip ({error}); download the archive again") from error
 
 
