@@ -61,5 +61,5 @@ def disk_has_room(folder: Path, needed_bytes: int) -> Iterator[None]:
             raise
         raise InputError(
             f"no space left on the disk of {folder}: about {needed_bytes / 1e6:,.0f} MB are needed there; "
-            f"make room or choose another --out"
+            f"make room or choose another place"
         ) from error

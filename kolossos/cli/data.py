@@ -1,14 +1,13 @@
 """``kolossos data``: make and look at training data."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-    from kolossos.data.manifest import Manifest
+from kolossos.cli.show.data import ProgressBars, print_manifest
+from kolossos.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Make and look at training data.")
 
@@ -23,7 +22,8 @@ def prepare(
             show_default=False,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("data"),
+    *,
+    out: Annotated[str, typer.Option(help="Folder to make, or a URL such as s3://BUCKET/FOLDER.")] = "data",
     text_key: Annotated[str, typer.Option(help="Key (.jsonl) or column (.parquet) that holds the text.")] = "text",
     tokenizer: Annotated[str, typer.Option(help="'train', or a tokenizer.json or the folder of one.")] = "train",
     vocab_size: Annotated[int, typer.Option(help="Tokens of the tokenizer to train.")] = 4096,
@@ -46,80 +46,45 @@ def prepare(
     from kolossos.data.options import PrepareOptions
     from kolossos.data.prepare import prepare as run
 
-    options = PrepareOptions(
-        text_key=text_key,
-        tokenizer=tokenizer,
-        vocab_size=vocab_size,
-        val_fraction=val_fraction,
-        near_threshold=near_threshold if near_dedup else None,
-        min_chars=min_chars,
-        seed=seed,
-        shard_tokens=shard_tokens,
-        limit_bytes=limit_bytes,
-    )
-    with _ProgressBars() as bars:
+    with _options_named(), ProgressBars() as bars:
+        options = PrepareOptions(
+            text_key=text_key,
+            tokenizer=tokenizer,
+            vocab_size=vocab_size,
+            val_fraction=val_fraction,
+            near_threshold=near_threshold if near_dedup else None,
+            min_chars=min_chars,
+            seed=seed,
+            shard_tokens=shard_tokens,
+            limit_bytes=limit_bytes,
+        )
         made = run(sources or [], out, options, workers=workers, overwrite=overwrite, progress=bars.show)
     typer.echo(f"{out} {'is complete already, nothing to do' if made.was_complete else 'is ready'}", err=True)
-    _print_manifest(made.manifest, json)
+    print_manifest(made.manifest, json)
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Add to what was wrong with an option how it is written on the command line."""
+    from kolossos.data.option_error import OptionError
+
+    try:
+        yield
+    except OptionError as error:
+        raise InputError(f"{error} (see --{error.option.replace('_', '-')})") from error
 
 
 @app.command()
 def show(
-    folder: Annotated[Path, typer.Argument(help="Folder made by 'kolossos data prepare'.", show_default=False)],
+    folder: Annotated[str, typer.Argument(help="Folder (or URL) made by 'kolossos data prepare'.", show_default=False)],
     verify: Annotated[bool, typer.Option("--verify", help="Compare every file with its hash in the manifest.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Show what a prepared folder holds and what it was made from."""
-    from kolossos.data.corpus import Corpus
+    from kolossos.data.corpus.corpus import Corpus
 
     corpus = Corpus.open(folder)
     if verify:
         corpus.verify()
         typer.echo(f"{folder}: every file is as the manifest says", err=True)
-    _print_manifest(corpus.manifest, json)
-
-
-def _print_manifest(manifest: "Manifest", json: bool) -> None:
-    """The manifest as JSON on stdout, or as tables on stdout."""
-    if json:
-        typer.echo(manifest.json_text(), nl=False)
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    splits = Table("split", "documents", "tokens", "bytes", "bytes/token", "shards")
-    for name, split in manifest.splits.items():
-        ratio = f"{split.bytes / split.tokens:.2f}" if split.tokens else "-"
-        counts = (split.documents, split.tokens, split.bytes)
-        splits.add_row(name, *(f"{count:,}" for count in counts), ratio, str(len(split.shards)))
-    sources = Table("source", "files", "bytes", "documents", "sha256")
-    for source in manifest.sources:
-        counts = (source.files, source.bytes, source.documents)
-        sources.add_row(source.argument, *(f"{count:,}" for count in counts), source.sha256[:12])
-    dropped = ", ".join(f"{reason} {count:,}" for reason, count in manifest.dropped.items()) or "nothing"
-    console = Console()
-    console.print(splits, sources)
-    console.print(f"dropped: {dropped}")
-    console.print(f"tokenizer: {manifest.tokenizer.vocab_size:,} tokens, sha256 {manifest.tokenizer.sha256[:12]}")
-
-
-class _ProgressBars:
-    """One bar a stage on stderr."""
-
-    def __enter__(self) -> "_ProgressBars":
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True))
-        self._task_of_stage: dict[str, TaskID] = {}
-        self._progress.start()
-        return self
-
-    def show(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._task_of_stage:
-            self._task_of_stage[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._task_of_stage[stage], completed=done)
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+    print_manifest(corpus.manifest, json)

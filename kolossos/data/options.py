@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from kolossos.data.manifest import OptionsRecord
-from kolossos.errors import InputError
+from kolossos.data.corpus.manifest import OptionsRecord
+from kolossos.data.option_error import OptionError
 
 TRAIN = "train"
 
@@ -35,13 +35,13 @@ class PrepareOptions:
     limit_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        _check(0 <= self.val_fraction < 1, "--val-fraction", self.val_fraction, "at least 0 and less than 1")
+        _check(0 <= self.val_fraction < 1, "val_fraction", self.val_fraction, "at least 0 and less than 1")
         if self.near_threshold is not None:
-            _check(0 < self.near_threshold <= 1, "--near-threshold", self.near_threshold, "more than 0 and at most 1")
-        _check(self.min_chars >= 0, "--min-chars", self.min_chars, "0 or more")
-        _check(0 <= self.seed < 1 << 63, "--seed", self.seed, "0 or more and less than 2**63")
-        _check(self.shard_tokens >= 1, "--shard-tokens", self.shard_tokens, "1 or more")
-        _check(self.limit_bytes is None or self.limit_bytes >= 1, "--limit-bytes", self.limit_bytes, "1 or more")
+            _check(0 < self.near_threshold <= 1, "near_threshold", self.near_threshold, "more than 0 and at most 1")
+        _check(self.min_chars >= 0, "min_chars", self.min_chars, "0 or more")
+        _check(0 <= self.seed < 1 << 63, "seed", self.seed, "0 or more and less than 2**63")
+        _check(self.shard_tokens >= 1, "shard_tokens", self.shard_tokens, "1 or more")
+        _check(self.limit_bytes is None or self.limit_bytes >= 1, "limit_bytes", self.limit_bytes, "1 or more")
 
     def record(self, tokenizer_sha256: str | None) -> OptionsRecord:
         """What the manifest says of them; ``tokenizer_sha256`` is that of the given tokenizer, None to train one."""
@@ -54,4 +54,4 @@ class PrepareOptions:
 
 def _check(good: bool, option: str, value: object, right: str) -> None:
     if not good:
-        raise InputError(f"{option} {value} is out of range: it must be {right}")
+        raise OptionError(f"{option} {value} is out of range: it must be {right}", option)

@@ -5,13 +5,13 @@ token, which takes code in fewer tokens than the patterns of GPT-2 and GPT-4. Pl
 even if it spells one.
 """
 
-import base64
 import codecs
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from kolossos.data.option_error import OptionError
 from kolossos.errors import InputError
 from kolossos.files import write_whole
 from kolossos.specs.tokens import CHAT_TOKENS, END_OF_TEXT, END_TOKENS
@@ -68,9 +68,8 @@ class Tokenizer:
         from tokenizers import decoders, models, pre_tokenizers, trainers
 
         if vocab_size < MIN_VOCAB_SIZE:
-            raise InputError(
-                f"--vocab-size {vocab_size} is too small: 256 bytes and the special tokens need {MIN_VOCAB_SIZE}"
-            )
+            needed = f"256 bytes and the special tokens need {MIN_VOCAB_SIZE}"
+            raise OptionError(f"vocab_size {vocab_size} is too small: {needed}", "vocab_size")
         bpe = tokenizers.Tokenizer(models.BPE())
         bpe.pre_tokenizer = pre_tokenizers.Sequence(
             [
@@ -106,12 +105,26 @@ class Tokenizer:
         write_whole(path / TOKENIZER_FILE if path.is_dir() else path, self._json_text)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of ``text``, without an end token; literal special tokens in it are ordinary text."""
-        return self._bpe.encode(text, add_special_tokens=False).ids
+        """Token ids of ``text``, without an end token; special tokens that it spells are ordinary text."""
+        return self._as_text(text, self._bpe.encode(text, add_special_tokens=False).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """``encode`` for many texts, on all cores."""
-        return [encoding.ids for encoding in self._bpe.encode_batch_fast(list(texts), add_special_tokens=False)]
+        encodings = self._bpe.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [self._as_text(text, encoding.ids) for text, encoding in zip(texts, encodings, strict=True)]
+
+    def _as_text(self, text: str, ids: list[int]) -> list[int]:
+        """``ids`` of ``text`` without the end token, which tokenizers that do not call it special find in texts."""
+        if self.eos_id not in ids:
+            return ids
+        end = self._bpe.id_to_token(self.eos_id) or ""
+        before, *others = text.split(end)
+        pieces = [before, *(end[1:] + other for other in others)]
+        pieces = [piece + end[0] for piece in pieces[:-1]] + pieces[-1:]  # cut behind the end token's first character
+        cut = [i for piece in pieces for i in self._bpe.encode(piece, add_special_tokens=False).ids]
+        if self.eos_id in cut:
+            raise InputError(f"the tokenizer finds its end token {end!r} in text that does not spell it")
+        return cut
 
     def encode_document(self, text: str) -> list[int]:
         """Token ids of ``text`` as the beginning of a document.
@@ -138,16 +151,6 @@ class Tokenizer:
         if token_id not in self._special_ids:
             raise InputError(f"this tokenizer has no special token {name!r}")
         return token_id
-
-    def to_tiktoken(self, path: str | Path) -> None:
-        """Write the ranks as tiktoken's ``load_tiktoken_bpe`` reads them: base64 of the bytes and the id, a line each.
-
-        Special tokens are not in that file: their ids go into the ``special_tokens`` of ``tiktoken.Encoding``, and
-        SPLIT_PATTERN is its ``pat_str``.
-        """
-        ranks = [(i, piece) for i, piece in sorted(self._bytes_of_id.items()) if i not in self._special_ids]
-        lines = (f"{base64.b64encode(piece).decode()} {i}\n" for i, piece in ranks)
-        write_whole(Path(path), "".join(lines))
 
     @cached_property
     def _special_ids(self) -> frozenset[int]:

@@ -6,7 +6,7 @@ environment.json   software, machine, measured peak
 tokenizer.json     so that the folder can be used without the data
 metrics.jsonl      one event a line; the first gives the units
 tensorboard/       the same for TensorBoard
-checkpoints/       a folder each, which kolossos/train/checkpoint.py explains
+checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
 samples/           text written during training
 plots/             loss.png
 report/            what `kolossos report` writes

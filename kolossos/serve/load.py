@@ -14,7 +14,7 @@ from kolossos.model.huggingface.config import CONFIG_FILE
 from kolossos.runs.folder import RunFolder
 from kolossos.runs.paths import is_run_folder
 from kolossos.specs.tokens import CHAT_TOKENS
-from kolossos.train.checkpoint import Checkpoint
+from kolossos.train.checkpoints.checkpoint import Checkpoint
 from kolossos.train.start import checkpoints_of
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kolossos.data.batches import validation_batches
 from kolossos.data.compressors import compressor_bits_per_byte
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.batches import validation_batches
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.model.huggingface.config import CONFIG_FILE
 from kolossos.runs.folder import RunFolder

@@ -8,8 +8,8 @@ from itertools import islice
 import numpy as np
 import torch
 
-from kolossos.data.batches import Batch, validation_batches
-from kolossos.data.corpus import TokenSplit
+from kolossos.data.corpus.batches import Batch, validation_batches
+from kolossos.data.corpus.token_split import TokenSplit
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.decoder import Decoder
 from kolossos.specs.run import RunSpec

@@ -8,7 +8,7 @@ import torch
 
 from kolossos.errors import InputError
 from kolossos.train.bad_steps import STOP_AFTER, on_step
-from kolossos.train.checkpoint import CheckpointFolder
+from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.evaluate import Evaluation, evaluate, spread_batches
 from kolossos.train.interrupt import Interrupt
 from kolossos.train.recorder import Recorder, step_values

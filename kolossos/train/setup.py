@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
-from kolossos.data.batches import Batches
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.batches import Batches
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize

@@ -8,7 +8,7 @@ import torch
 from kolossos.runs.events import read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import RunSpec
-from kolossos.train.checkpoint import CheckpointFolder
+from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.environment import environment_of
 from kolossos.train.evaluate import Evaluation
 from kolossos.train.loop import Loop, Outcome, seconds_per_step

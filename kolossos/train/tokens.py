@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from kolossos.data.batches import Batch, Batches
+from kolossos.data.corpus.batches import Batch, Batches
 from kolossos.train.step import MicroBatch
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.data.options import PrepareOptions
 from kolossos.data.prepare import prepare
 

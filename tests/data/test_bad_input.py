@@ -122,5 +122,5 @@ def test_tokenizer_that_loses_text_is_refused(tmp_path: Path) -> None:
 )
 def test_options_out_of_range_are_named(values: dict) -> None:
     (name,) = values
-    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} .* is out of range: it must be"):
+    with pytest.raises(InputError, match=f"{name} .* is out of range: it must be"):
         PrepareOptions(**values)

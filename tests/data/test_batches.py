@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kolossos.data.batches import Batches, validation_batches
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.batches import Batches, validation_batches
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.specs.tokens import IGNORED_TARGET
 

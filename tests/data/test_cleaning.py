@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolossos.data.clean import clean, reason_to_drop
-from kolossos.data.duplicates import Duplicates, fingerprint, normalised, sketch
-from kolossos.data.split import held_out
+from kolossos.data.documents.clean import clean, reason_to_drop
+from kolossos.data.documents.duplicates import Duplicates, fingerprint, normalised, sketch
+from kolossos.data.tokens.split import held_out
 
 WORDS = [f"word{i}" for i in range(2000)]
 

@@ -1,5 +1,6 @@
 """A damaged, foreign or mismatched folder is refused by name."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from kolossos.cli.data import app
-from kolossos.data.corpus import Corpus
-from kolossos.data.manifest import Manifest
+from kolossos.data.corpus.corpus import Corpus
+from kolossos.data.corpus.manifest import Manifest
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.errors import InputError
 
@@ -30,7 +31,15 @@ def test_whole_folder_is_verified(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["train-00000.bin", "train-00001.idx.npy", "validation-00000.bin", "tokenizer.json", "validation.txt"]
+    "name",
+    [
+        "train-00000.bin",
+        "train-00001.idx.npy",
+        "validation-00000.bin",
+        "tokenizer.json",
+        "validation.txt",
+        "documents-train-00000.parquet",
+    ],
 )
 def test_one_flipped_bit_is_found_and_its_file_named(copy: Path, name: str) -> None:
     _flip_a_bit(copy / name)
@@ -74,3 +83,18 @@ def test_command_line_prepares_and_shows(source: Path, tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["show", str(tmp_path / "data"), "--verify"], catch_exceptions=False)
     assert "near_duplicate 1" in shown.stdout
     assert "every file is as the manifest says" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--val-fraction", "1"], r"val_fraction 1\.0 is out of range.* \(see --val-fraction\)"),
+        (["--workers", "0"], r"workers 0 is out of range.* \(see --workers\)"),
+        (["--text-key", "body"], r"no key 'body'; known: text \(see --text-key\)"),
+    ],
+)
+def test_command_line_names_the_option_to_change(arguments: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a line of text that is good to learn from"}\n')
+    result = CliRunner().invoke(app, ["prepare", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "d"), *arguments])
+    assert isinstance(result.exception, InputError)
+    assert re.search(message, str(result.exception))

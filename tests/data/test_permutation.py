@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolossos.data.permutation import Permutation
+from kolossos.data.corpus.permutation import Permutation
 
 
 @given(length=st.integers(1, 3000), seed=st.integers(), epoch=st.integers(0, 10))

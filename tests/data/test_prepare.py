@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kolossos.data import gather, work_files
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.corpus import Corpus
+from kolossos.data.documents import gather, work_files
 from kolossos.data.options import PrepareOptions
 from kolossos.data.prepare import prepare
 from kolossos.errors import InputError
@@ -102,7 +102,7 @@ def test_killed_while_it_writes_shards_it_is_resumed(
 ) -> None:
     program = f"""
 import os, signal
-from kolossos.data import work_files
+from kolossos.data.documents import work_files
 from kolossos.data.prepare import prepare, PrepareOptions
 work_files.BATCH_BYTES = 20_000
 def kill_late(stage, done, total):
@@ -161,7 +161,7 @@ def test_same_command_again_does_nothing_and_another_one_is_refused(source: Path
     again = prepare([str(text)], tmp_path / "data", options, workers=1)
     assert (first.was_complete, again.was_complete, again.manifest) == (False, True, first.manifest)
     other = dataclasses.replace(options, min_chars=1)
-    with pytest.raises(InputError, match=r"different: min_chars.*--overwrite"):
+    with pytest.raises(InputError, match=r"different: min_chars.*overwrite it"):
         prepare([str(text)], tmp_path / "data", other, workers=1)
     assert prepare([str(text)], tmp_path / "data", other, workers=1, overwrite=True).manifest.options.min_chars == 1
     text.write_text("Other words to learn from, now and then.")
@@ -184,7 +184,7 @@ def test_folders_that_are_not_ours_are_never_touched(
         (tmp_path / name).mkdir()
         (tmp_path / name / "diary.txt").write_text("mine")
     for out in ("data", "other"):
-        with pytest.raises(InputError, match="choose another --out"):
+        with pytest.raises(InputError, match="choose another folder"):
             prepare([str(source)], tmp_path / out, small_options, workers=1, overwrite=True)
     assert (tmp_path / "data" / "diary.txt").exists()
     assert (tmp_path / "other.partial" / "diary.txt").exists()

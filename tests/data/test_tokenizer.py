@@ -1,8 +1,6 @@
 """Byte-level BPE: lossless for any text, deterministic, and deaf to special tokens spelled in plain text."""
 
-import base64
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolossos.data import tokenizer
-from kolossos.data.corpus import Corpus
 from kolossos.data.tokenizer import END_OF_TEXT, MIN_VOCAB_SIZE, SPECIAL_TOKENS, StreamDecoder, Tokenizer
 from kolossos.errors import InputError
 
@@ -79,24 +76,15 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
         assert (loaded.sha256, loaded.encode(TEXTS[0])) == (TOKENIZER.sha256, TOKENIZER.encode(TEXTS[0]))
 
 
-def test_tiktoken_ranks_encode_as_the_tokenizer_does(corpus: Corpus, tmp_path: Path) -> None:
-    made = corpus.tokenizer()
-    made.to_tiktoken(tmp_path / "ranks")
-    lines = (tmp_path / "ranks").read_text().splitlines()
-    ranks = {base64.b64decode(piece): int(rank) for piece, rank in map(str.split, lines)}
-    for word in [" return", "decoder", ":\n        ", '"""', " isinstance", "漢"]:
-        assert _merged_by_rank(word.encode(), ranks) == made.encode(word)
-
-
-def _merged_by_rank(word: bytes, ranks: dict[bytes, int]) -> list[int]:
-    """Tiktoken's algorithm: merge the neighbours whose union has the lowest rank, until none has one."""
-    parts = [bytes([byte]) for byte in word]
-    while True:
-        unions = [(ranks[a + b], i) for i, (a, b) in enumerate(pairwise(parts)) if a + b in ranks]
-        if not unions:
-            return [ranks[part] for part in parts]
-        _, i = min(unions)
-        parts[i : i + 2] = [parts[i] + parts[i + 1]]
+def test_an_end_token_in_the_data_is_text_even_where_the_tokenizer_does_not_call_it_special() -> None:
+    content = json.loads(TOKENIZER._json_text)
+    for token in content["added_tokens"]:
+        token["special"] = False
+    unsafe = Tokenizer(json.dumps(content))
+    for text in ("one<|endoftext|>two", "<|endoftext|>", "<|endoftext|><|endoftext|> <|endoftext|"):
+        for ids in (unsafe.encode(text), unsafe.encode_batch([text, "other"])[0]):
+            assert unsafe.eos_id not in ids
+            assert unsafe.decode(ids) == text
 
 
 @pytest.mark.parametrize(

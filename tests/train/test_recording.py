@@ -73,7 +73,7 @@ def test_samples_are_written_at_every_validation(run_file: Path, tmp_path: Path)
 def test_scoring_happens_on_the_device_of_the_weights() -> None:
     import numpy as np
 
-    from kolossos.data.batches import Batch
+    from kolossos.data.corpus.batches import Batch
     from kolossos.train.evaluate import evaluate
 
     class Elsewhere(torch.nn.Module):

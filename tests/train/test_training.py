@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from quiet import Listener, train
 
-from kolossos.data.batches import validation_batches
-from kolossos.data.corpus import Corpus
+from kolossos.data.corpus.batches import validation_batches
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.runs.events import read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.serve.load import load_model

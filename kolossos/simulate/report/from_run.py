@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kolossos.data.manifest import MANIFEST_FILE
+from kolossos.data.corpus.manifest import MANIFEST_FILE
 from kolossos.errors import InputError
 from kolossos.runs.events import read_events
 from kolossos.simulate.report.subject import Figure, Subject

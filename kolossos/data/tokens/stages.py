@@ -2,15 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import islice
 
 from kolossos import __version__
-from kolossos.data.decide import Decisions, KeptBatch, decide, kept_batches
-from kolossos.data.gather import Gathered, Task, gather, plan_tasks
-from kolossos.data.in_order import run_in_order
-from kolossos.data.manifest import (
+from kolossos.data.corpus.documents import DocumentRecord
+from kolossos.data.corpus.manifest import (
     SPLIT_NAMES,
     VALIDATION_TEXT_FILE,
     Manifest,
@@ -19,12 +17,16 @@ from kolossos.data.manifest import (
     SplitRecord,
     TokenizerRecord,
 )
+from kolossos.data.corpus.shards import ShardWriter, token_dtype_name
+from kolossos.data.documents.gather import Gathered, Task, gather, plan_tasks
+from kolossos.data.documents.in_order import run_in_order
+from kolossos.data.documents.sources import Source
+from kolossos.data.option_error import OptionError
 from kolossos.data.options import PrepareOptions
-from kolossos.data.partial import PartialFolder, Plan
 from kolossos.data.progress import Progress
-from kolossos.data.shards import ShardWriter, token_dtype_name
-from kolossos.data.sources import Source
 from kolossos.data.tokenizer import TOKENIZER_FILE, Tokenizer
+from kolossos.data.tokens.decide import Decisions, KeptBatch, decide, kept_batches
+from kolossos.data.tokens.partial import PartialFolder, Plan
 from kolossos.errors import InputError
 from kolossos.files import sha256_of, whole_file
 
@@ -40,8 +42,8 @@ class Chosen:
     gathered: list[Gathered]
     decisions: Decisions
 
-    def batches(self, only: SplitName | None = None) -> Iterator[KeptBatch]:
-        return kept_batches(self.tasks, self.decisions, only)
+    def batches(self, only: SplitName | None = None, records: bool = False) -> Iterator[KeptBatch]:
+        return kept_batches(self.tasks, self.decisions, only, records)
 
     def dropped(self) -> dict[str, int]:
         """Documents (and files that are no text) left out, by reason."""
@@ -53,6 +55,7 @@ def make_corpus(
     sources: Sequence[Source],
     options: PrepareOptions,
     plan: Plan,
+    *,
     given_tokenizer: Tokenizer | None,
     workers: int,
     progress: Progress,
@@ -116,6 +119,7 @@ def _source_record(source: Source, number: int, chosen: Chosen) -> SourceRecord:
         bytes=source.size_bytes,
         sha256=source.sha256,
         documents=documents,
+        not_read=source.not_read,
     )
 
 
@@ -158,9 +162,10 @@ def _check_lossless(tokenizer: Tokenizer, chosen: Chosen) -> None:
     )
     for text, origin in islice(documents, CHECKED_DOCUMENTS):
         if tokenizer.decode(tokenizer.encode(text)) != text:
-            raise InputError(
+            raise OptionError(
                 f"the tokenizer does not match the data: it loses text of {origin}; give a lossless byte-level BPE "
-                f"tokenizer or --tokenizer train"
+                f"tokenizer, or train one",
+                "tokenizer",
             )
 
 
@@ -169,23 +174,32 @@ def write_shards(
 ) -> dict[SplitName, SplitRecord]:
     """Tokenize the documents that stay, in source order, into the shards of both splits."""
     dtype = token_dtype_name(tokenizer.vocab_size)
-    writers: dict[SplitName, ShardWriter] = {
-        name: ShardWriter(partial.path, partial.work, name, dtype, tokenizer.eos_id, shard_tokens)
-        for name in SPLIT_NAMES
-    }
+    with ExitStack() as open_writers:
+        writers: dict[SplitName, ShardWriter] = {
+            name: open_writers.enter_context(
+                ShardWriter(
+                    partial.path, partial.work, name, dtype=dtype, eos_id=tokenizer.eos_id, shard_tokens=shard_tokens
+                )
+            )
+            for name in SPLIT_NAMES
+        }
+        _tokenize(chosen, tokenizer, writers, progress)
+        return {name: writer.finish() for name, writer in writers.items()}
+
+
+def _tokenize(chosen: Chosen, tokenizer: Tokenizer, writers: dict[SplitName, ShardWriter], progress: Progress) -> None:
     to_skip = {name: writer.documents_to_skip for name, writer in writers.items()}
     done_bytes, total_bytes = 0, chosen.decisions.kept_bytes
     progress("tokenize", 0, total_bytes)
-    for batch in chosen.batches():
-        todo: list[tuple[SplitName, str]] = []
-        for text, split in zip(batch.texts, batch.splits, strict=True):
+    for batch in chosen.batches(records=True):
+        todo: list[tuple[SplitName, str, DocumentRecord]] = []
+        for text, split, record in zip(batch.texts, batch.splits, batch.records, strict=True):
             if to_skip[split]:
                 to_skip[split] -= 1
             else:
-                todo.append((split, text))
-        sizes = [len(text.encode()) for _, text in todo]
-        for (split, _), ids, n_bytes in zip(todo, tokenizer.encode_batch([t for _, t in todo]), sizes, strict=True):
-            writers[split].add(ids, n_bytes)
+                todo.append((split, text, record))
+        ids = tokenizer.encode_batch([text for _, text, _ in todo])
+        for (split, text, record), ids_of_text in zip(todo, ids, strict=True):
+            writers[split].add(ids_of_text, len(text.encode()), record)
         done_bytes += sum(len(text.encode()) for text in batch.texts)
         progress("tokenize", done_bytes, total_bytes)
-    return {name: writer.finish() for name, writer in writers.items()}

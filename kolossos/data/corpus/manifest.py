@@ -5,7 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from kolossos.data.tokenizer import TOKENIZER_FILE
 from kolossos.errors import InputError
+from kolossos.stores import Store, open_store
 
 MANIFEST_FILE = "manifest.json"
 VALIDATION_TEXT_FILE = "validation.txt"
@@ -15,12 +17,36 @@ SplitName = Literal["train", "validation"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation")
 
 
+def tokens_file(shard_name: str) -> str:
+    return f"{shard_name}.bin"
+
+
+def index_file(shard_name: str) -> str:
+    return f"{shard_name}.idx.npy"
+
+
+def documents_file(shard_name: str) -> str:
+    return f"documents-{shard_name}.parquet"
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder is what `prepare` made: its texts are another folder's, and some are held out."""
+    if not (folder / MANIFEST_FILE).is_file():
+        return False
+    try:
+        return bool(Manifest.read(folder))
+    except InputError:
+        return False
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ShardRecord(_Record):
-    """One shard: ``name``.bin holds the token ids, ``name``.idx.npy the documents' ends and byte lengths."""
+    """One shard: ``name``.bin holds the token ids, ``name``.idx.npy the documents' ends and byte lengths, and
+    documents-``name``.parquet what is known of them (None: made before there was such a table).
+    """
 
     name: str
     documents: int
@@ -28,6 +54,7 @@ class ShardRecord(_Record):
     bytes: int
     sha256: str
     index_sha256: str
+    documents_sha256: str | None = None
 
 
 class SplitRecord(_Record):
@@ -40,13 +67,16 @@ class SplitRecord(_Record):
 
 
 class SourceRecord(_Record):
-    """A source argument: its files, their bytes on the disk, one hash over names and contents, and documents read."""
+    """A source argument: its files, their bytes on the disk, one hash over names and contents, documents read, and
+    what else its folder holds, counted by ending.
+    """
 
     argument: str
     files: int
     bytes: int
     sha256: str
     documents: int
+    not_read: dict[str, int] = {}
 
 
 class OptionsRecord(_Record):
@@ -87,22 +117,33 @@ class Manifest(_Record):
     validation_text_sha256: str
 
     @classmethod
-    def read(cls, folder: Path) -> "Manifest":
+    def read(cls, place: str | Path | Store) -> "Manifest":
         """The manifest of a prepared folder; InputError if there is none or it is damaged."""
-        path = folder / MANIFEST_FILE
+        store = open_store(place)
+        path = f"{store}/{MANIFEST_FILE}"
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(store.read(MANIFEST_FILE))
         except FileNotFoundError as error:
             raise InputError(
-                f"{folder} is no prepared data: there is no {MANIFEST_FILE} in it; "
-                f"make it with: kolossos data prepare SOURCES --out {folder}"
+                f"{store} is no prepared data: there is no {MANIFEST_FILE} in it; make it with: kolossos data prepare"
             ) from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             raise InputError(f"{path} is damaged: {where}: {first['msg']}; prepare the data again") from error
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
     def json_text(self) -> str:
         return self.model_dump_json(indent=2) + "\n"
+
+    def file_hashes(self) -> dict[str, str]:
+        """Every file of the folder but the manifest, and its sha256."""
+        hashes = {TOKENIZER_FILE: self.tokenizer.sha256, VALIDATION_TEXT_FILE: self.validation_text_sha256}
+        for split in self.splits.values():
+            for shard in split.shards:
+                hashes[tokens_file(shard.name)] = shard.sha256
+                hashes[index_file(shard.name)] = shard.index_sha256
+                if shard.documents_sha256 is not None:
+                    hashes[documents_file(shard.name)] = shard.documents_sha256
+        return hashes

@@ -7,32 +7,40 @@ goes on from there; work of another plan is thrown away. When all is written the
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from kolossos.data.manifest import MANIFEST_FILE, Manifest, OptionsRecord
-from kolossos.data.sources import Source
+from kolossos.data.corpus.manifest import MANIFEST_FILE, Manifest, OptionsRecord
+from kolossos.data.documents.sources import Source
+from kolossos.data.option_error import OptionError
 from kolossos.errors import InputError
 from kolossos.files import UNFINISHED_SUFFIX, sync_folder, write_whole
+from kolossos.stores import Store
 
 PLAN_FILE = "plan.json"
+WORK_LAYOUT = 2  # counted up when the columns of the work files change
 
 
 class Plan(BaseModel):
-    """What decides the output: options, and (argument, sha256) of each source."""
+    """What decides the output: options, and (argument, sha256) of each source; and how the work files are laid out."""
 
+    layout: int = 1  # of work that was begun before it was counted
     options: OptionsRecord
     sources: list[tuple[str, str]]
 
     @classmethod
     def of(cls, sources: Sequence[Source], options: OptionsRecord) -> "Plan":
-        return cls(options=options, sources=[(source.argument, source.sha256) for source in sources])
+        return cls(
+            layout=WORK_LAYOUT, options=options, sources=[(source.argument, source.sha256) for source in sources]
+        )
 
     @classmethod
     def of_manifest(cls, manifest: Manifest) -> "Plan":
-        return cls(options=manifest.options, sources=[(s.argument, s.sha256) for s in manifest.sources])
+        sources = [(s.argument, s.sha256) for s in manifest.sources]
+        return cls(layout=WORK_LAYOUT, options=manifest.options, sources=sources)
 
     def differences(self, other: "Plan") -> str:
         """What is not the same in ``other``, for a message."""
@@ -72,7 +80,7 @@ class PartialFolder:
             if not self.is_complete() and not (self.path / PLAN_FILE).exists():
                 write_whole(self.path / PLAN_FILE, plan.model_dump_json())
         except OSError as error:
-            raise InputError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
+            raise OptionError(f"cannot write to {self.path}: {error.strerror}; choose another folder", "out") from error
 
     def is_complete(self) -> bool:
         return (self.path / MANIFEST_FILE).exists()
@@ -101,21 +109,25 @@ class PartialFolder:
             known = {self.work.name, PLAN_FILE + UNFINISHED_SUFFIX}
             if self.path.is_dir() and {entry.name for entry in self.path.iterdir()} <= known:
                 return None
-            raise InputError(
-                f"{self.path} is in the way: it is not work of an interrupted run; move it or choose another --out"
+            raise OptionError(
+                f"{self.path} is in the way: it is not work of an interrupted run; move it or choose another folder",
+                "out",
             ) from error
 
 
-def existing_output(out: Path, plan: Plan, overwrite: bool) -> Manifest | None:
+def existing_output(out: Store, plan: Plan, overwrite: bool) -> Manifest | None:
     """The manifest of an output that is complete and of the same plan; None if there is none, or it may be overwritten.
 
     Raises:
         InputError: ``out`` is something else than prepared data, or it was made from another plan.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    if not (out / MANIFEST_FILE).exists():
-        raise InputError(f"{out} exists and is not prepared data; choose another --out")
+    with suppress(NotADirectoryError):
+        if not out.names():
+            return None
+    if not out.exists(MANIFEST_FILE):
+        if not out.renames and out.exists(PLAN_FILE):  # it was being put there
+            return None
+        raise OptionError(f"{out} exists and is not prepared data; choose another folder", "out")
     try:
         manifest = Manifest.read(out)
     except InputError:
@@ -127,7 +139,8 @@ def existing_output(out: Path, plan: Plan, overwrite: bool) -> Manifest | None:
         return manifest
     if overwrite:
         return None
-    raise InputError(
+    raise OptionError(
         f"{out} holds data prepared otherwise (different: {plan.differences(found)}); "
-        f"choose another --out or pass --overwrite"
+        f"choose another folder or overwrite it",
+        "overwrite",
     )

@@ -1,90 +1,12 @@
-"""A prepared folder, opened for reading: token shards as memory maps, cut into windows of any length."""
+"""The tokens of one split as memory maps, cut into windows of any length."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kolossos.data.manifest import VALIDATION_TEXT_FILE, Manifest, ShardRecord, SplitName, SplitRecord
-from kolossos.data.shards import index_path, token_dtype, tokens_path
-from kolossos.data.tokenizer import TOKENIZER_FILE, Tokenizer
-from kolossos.errors import InputError, nearest
-from kolossos.files import sha256_of
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The folder, its manifest, and its two splits."""
-
-    folder: Path
-    manifest: Manifest
-
-    @classmethod
-    def open(cls, folder: str | Path, tokenizer: Tokenizer | None = None) -> "Corpus":
-        """Open a prepared folder.
-
-        Args:
-            folder: what ``kolossos data prepare --out`` made.
-            tokenizer: the one the data will be used with, to be checked; None checks nothing.
-
-        Raises:
-            InputError: no or a damaged manifest, a shard that is missing or cut off, another tokenizer.
-        """
-        corpus = cls(Path(folder), Manifest.read(Path(folder)))
-        for split in corpus.manifest.splits.values():
-            for shard in split.shards:
-                corpus._check_size(shard)
-        expected = corpus.manifest.tokenizer.sha256
-        if tokenizer is not None and tokenizer.sha256 != expected:
-            raise InputError(
-                f"the tokenizer does not match the data: {folder} was made with another one (sha256 {expected[:12]}, "
-                f"not {tokenizer.sha256[:12]}); use {corpus.tokenizer_path} or prepare the data with --tokenizer"
-            )
-        return corpus
-
-    @property
-    def tokenizer_path(self) -> Path:
-        return self.folder / TOKENIZER_FILE
-
-    @property
-    def validation_text_path(self) -> Path:
-        """The held-out documents as plain text."""
-        return self.folder / VALIDATION_TEXT_FILE
-
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer that the data was made with."""
-        return Tokenizer.load(self.tokenizer_path)
-
-    def split(self, name: SplitName) -> "TokenSplit":
-        """``train`` or ``validation``; InputError for another name."""
-        if name not in self.manifest.splits:
-            raise InputError(f"{self.folder} has no split {name!r}{nearest(name, self.manifest.splits)}")
-        record = self.manifest.splits[name]
-        return TokenSplit(self.folder, name, record, self.manifest.dtype, self.manifest.tokenizer.eos_id)
-
-    def verify(self) -> None:
-        """Read every file and compare it with the manifest's hash; InputError names the first that is damaged."""
-        expected = {
-            self.tokenizer_path: self.manifest.tokenizer.sha256,
-            self.folder / VALIDATION_TEXT_FILE: self.manifest.validation_text_sha256,
-        }
-        for split in self.manifest.splits.values():
-            for shard in split.shards:
-                expected[tokens_path(self.folder, shard.name)] = shard.sha256
-                expected[index_path(self.folder, shard.name)] = shard.index_sha256
-        for path, sha256 in expected.items():
-            if not path.exists():
-                raise InputError(f"{path} is missing; prepare the data again")
-            if sha256_of(path) != sha256:
-                raise InputError(f"{path} is damaged: its sha256 is not the manifest's; prepare the data again")
-
-    def _check_size(self, shard: ShardRecord) -> None:
-        path = tokens_path(self.folder, shard.name)
-        expected = shard.tokens * token_dtype(self.manifest.dtype).itemsize
-        if not path.exists() or not index_path(self.folder, shard.name).exists():
-            raise InputError(f"shard {path} or its index is missing; prepare the data again")
-        if path.stat().st_size != expected:
-            raise InputError(f"{path} is damaged: {path.stat().st_size} bytes, not {expected}; prepare the data again")
+from kolossos.data.corpus.manifest import SplitName, SplitRecord, index_file, tokens_file
+from kolossos.data.corpus.shards import token_dtype
+from kolossos.errors import InputError
 
 
 class TokenSplit:
@@ -96,8 +18,8 @@ class TokenSplit:
         self.name, self.eos_id = name, eos_id
         self.n_tokens, self.n_bytes, self.n_documents = record.tokens, record.bytes, record.documents
         disk_dtype = token_dtype(dtype)
-        self._tokens = [np.memmap(tokens_path(folder, s.name), disk_dtype, "r") for s in record.shards]
-        self._ends = [np.load(index_path(folder, s.name), mmap_mode="r")[:, 0] for s in record.shards]
+        self._tokens = [np.memmap(folder / tokens_file(s.name), disk_dtype, "r") for s in record.shards]
+        self._ends = [np.load(folder / index_file(s.name), mmap_mode="r")[:, 0] for s in record.shards]
         self._first_document = np.cumsum([0, *(s.documents for s in record.shards)])
         self._first_token = np.cumsum([0, *(s.tokens for s in record.shards)])
 

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kolossos.data.duplicates import Duplicates
-from kolossos.data.gather import Task
-from kolossos.data.manifest import SplitName
+from kolossos.data.corpus.documents import RECORD_COLUMNS, DocumentRecord
+from kolossos.data.corpus.manifest import SplitName
+from kolossos.data.documents.duplicates import Duplicates
+from kolossos.data.documents.gather import Task
+from kolossos.data.documents.work_files import read_batches
 from kolossos.data.options import PrepareOptions
-from kolossos.data.split import held_out
-from kolossos.data.work_files import read_batches
+from kolossos.data.tokens.split import held_out
 
 
 @dataclass(frozen=True)
@@ -48,25 +49,33 @@ def decide(tasks: Sequence[Task], options: PrepareOptions) -> Decisions:
 
 @dataclass(frozen=True)
 class KeptBatch:
-    """Documents that stay, in source order: texts, where they came from, and their splits."""
+    """Documents that stay, in source order: texts, where they came from (for messages), splits, and, if asked for,
+    their rows of the table of documents.
+    """
 
     texts: list[str]
     origins: list[str]
     splits: list[SplitName]
+    records: list[DocumentRecord]
 
 
-def kept_batches(tasks: Sequence[Task], decisions: Decisions, only: SplitName | None = None) -> Iterator[KeptBatch]:
+def kept_batches(
+    tasks: Sequence[Task], decisions: Decisions, only: SplitName | None = None, records: bool = False
+) -> Iterator[KeptBatch]:
     """The documents that stay (in one split, with ``only``), read again from the work files, batch by batch."""
     splits = iter(decisions.splits)
+    columns = ["text", "origin", *(RECORD_COLUMNS if records else ())]
     for task in tasks:
-        for batch in read_batches(task.arrow_path, ["text", "origin"]):
-            kept = KeptBatch([], [], [])
+        for batch in read_batches(task.arrow_path, columns):
+            kept = KeptBatch([], [], [], [])
             # zip asks `splits` last, so that it stands at the next batch when this one ends
-            for text, origin, split in zip(batch["text"], batch["origin"], splits, strict=False):
+            for text, origin, *values, split in zip(*(batch[column] for column in columns), splits, strict=False):
                 if split is not None and only in (None, split):
                     kept.texts.append(text)
                     kept.origins.append(origin)
                     kept.splits.append(split)
+                    if records:
+                        kept.records.append(DocumentRecord(*values))
             yield kept
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kolossos.data.corpus import TokenSplit
-from kolossos.data.permutation import Permutation
+from kolossos.data.corpus.permutation import Permutation
+from kolossos.data.corpus.token_split import TokenSplit
 from kolossos.errors import InputError
 from kolossos.specs.tokens import IGNORED_TARGET
 

@@ -1,10 +1,11 @@
 """Cleaned documents between two stages, on the disk: one Arrow file a task, read back batch by batch."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kolossos.data.corpus.documents import DocumentRecord, row_of, table_schema
 from kolossos.files import whole_file
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class WorkDocument:
     n_bytes: int
     fingerprint: bytes
     sketch: bytes | None
+    record: DocumentRecord
 
 
 def write_work_file(path: Path, documents: Iterable[WorkDocument]) -> None:
@@ -54,9 +56,9 @@ def read_batches(path: Path, columns: Sequence[str]) -> Iterator[dict[str, list]
 def _record_batch(documents: Sequence[WorkDocument]) -> "pyarrow.RecordBatch":
     import pyarrow
 
-    columns = zip(*map(astuple, documents), strict=True)
     schema = _schema()
-    arrays = [pyarrow.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    rows = ((d.text, d.origin, d.n_bytes, d.fingerprint, d.sketch, *row_of(d.record)) for d in documents)
+    arrays = [pyarrow.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)]
     return pyarrow.record_batch(arrays, schema=schema)
 
 
@@ -70,5 +72,6 @@ def _schema() -> "pyarrow.Schema":
             ("n_bytes", pyarrow.int64()),
             ("fingerprint", pyarrow.binary()),
             ("sketch", pyarrow.binary()),
+            *table_schema(),
         ]
     )
