@@ -25,7 +25,7 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; files only with --out.")] = False,
 ) -> None:
     """State compute, energy, cost, hardware, data and legal lines of a run or plan. No legal advice."""
-    from kolossos.simulate.report.document import default_folder, make_report, write_report
+    from kolossos.report.document import default_folder, make_report, write_report
 
     document = make_report(run_or_plan, developer_revenue_usd)
     written = [] if json and out is None else write_report(document, out or default_folder(run_or_plan))

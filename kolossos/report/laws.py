@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat
 
-from kolossos.simulate.report.compute import Compute
+from kolossos.report.compute import Compute
 from kolossos.specs.strict import Spec
 
-LAWS = Path(__file__).parent.parent / "tables" / "laws.toml"
+LAWS = Path(__file__).parent / "tables/laws.toml"
 NEAR = 3.0  # a run within this factor below a line is called near it
 Position = Literal["above", "above if recompute is counted", "will be above as intended", "near", "below"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from kolossos.errors import InputError
 from kolossos.files import disk_has_room, write_whole
-from kolossos.simulate.report.compute import count_compute
-from kolossos.simulate.report.html import to_html
-from kolossos.simulate.report.laws import load_laws, stand
-from kolossos.simulate.report.markdown import to_markdown
-from kolossos.simulate.report.read import read_subject
-from kolossos.simulate.report.record import make_record
-from kolossos.simulate.report.sections import make_sections
+from kolossos.report.compute import count_compute
+from kolossos.report.html import to_html
+from kolossos.report.laws import load_laws, stand
+from kolossos.report.markdown import to_markdown
+from kolossos.report.read import read_subject
+from kolossos.report.record import make_record
+from kolossos.report.sections import make_sections
 
 
 @dataclass(frozen=True)

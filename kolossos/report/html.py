@@ -3,8 +3,8 @@
 import math
 from html import escape
 
-from kolossos.simulate.report.laws import Standing
-from kolossos.simulate.report.sections import Section, flops_text
+from kolossos.report.laws import Standing
+from kolossos.report.sections import Section, flops_text
 
 STYLE = """
 :root { color-scheme: light; }

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kolossos.simulate.report.subject import Subject
+from kolossos.report.subject import Subject
 from kolossos.specs.counts import attention_flops_per_token, count_parameters, training_flops_per_token
 
 

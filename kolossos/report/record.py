@@ -4,10 +4,10 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from kolossos.simulate.report.compute import Compute
-from kolossos.simulate.report.laws import LawTable, Standing
-from kolossos.simulate.report.sections import NO_ADVICE
-from kolossos.simulate.report.subject import Figure, Subject
+from kolossos.report.compute import Compute
+from kolossos.report.laws import LawTable, Standing
+from kolossos.report.sections import NO_ADVICE
+from kolossos.report.subject import Figure, Subject
 from kolossos.specs.counts import count_parameters
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kolossos.simulate.race_assumptions import RaceAssumptions
+from kolossos.race.assumptions import RaceAssumptions
 from kolossos.streams import named_generator
 
 Array = NDArray[np.floating[Any]]

@@ -1,6 +1,6 @@
 """The compute race: what each owner of AI chips can add a year, limited by money, chips, power and build time.
 
-Monte Carlo over stated assumptions (race_assumptions.py). A year's additions are the least of what the money buys,
+Monte Carlo over stated assumptions (assumptions.py). A year's additions are the least of what the money buys,
 what the chip makers allot, and what the power that has come on line carries. Legend of shapes: R replicates,
 O owners, Y years.
 """
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kolossos.simulate.race_assumptions import DAYS_PER_YEAR, RaceAssumptions, SitePoint
-from kolossos.simulate.race_draws import Array, Draws, spread
-from kolossos.simulate.race_sites import planned_power, sites_known
+from kolossos.race.assumptions import DAYS_PER_YEAR, RaceAssumptions, SitePoint
+from kolossos.race.draws import Array, Draws, spread
+from kolossos.race.sites import planned_power, sites_known
 from kolossos.specs.catalogue import load_gpu
 
 LIMITS = ("money", "chips", "power", "build time")

@@ -8,9 +8,9 @@ import numpy as np
 
 from kolossos.errors import InputError
 from kolossos.files import write_whole
-from kolossos.simulate.race import LIMITS
-from kolossos.simulate.race_assumptions import RaceAssumptions
-from kolossos.simulate.race_summary import assumption_lines
+from kolossos.race.years import LIMITS
+from kolossos.race.assumptions import RaceAssumptions
+from kolossos.race.summary import assumption_lines
 
 FORMATS = ("png", "svg", "pdf")
 COLOURS = {"money": "#3b6fb6", "chips": "#e08a1e", "power": "#b8312f", "build time": "#7a5195"}
@@ -20,9 +20,9 @@ BAND = "#3b6fb6"
 def check_plot_path(path: Path) -> None:
     """InputError unless ``path`` ends in a known format and its folder is there."""
     if path.suffix.lstrip(".") not in FORMATS:
-        raise InputError(f"--plot {path}: expected a file name that ends in .{', .'.join(FORMATS)}")
+        raise InputError(f"{path}: expected a file name that ends in .{', .'.join(FORMATS)}")
     if not path.resolve().parent.is_dir():
-        raise InputError(f"--plot {path}: no such folder: {path.resolve().parent}")
+        raise InputError(f"{path}: no such folder: {path.resolve().parent}")
 
 
 def plot_race(summary: dict[str, Any], assumptions: RaceAssumptions, path: Path) -> None:

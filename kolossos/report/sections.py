@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from kolossos.simulate.report.compute import Compute
-from kolossos.simulate.report.laws import LawTable, Standing
-from kolossos.simulate.report.subject import Figure, Subject
+from kolossos.report.compute import Compute
+from kolossos.report.laws import LawTable, Standing
+from kolossos.report.subject import Figure, Subject
 from kolossos.specs.counts import count_parameters
 
 NO_ADVICE = (

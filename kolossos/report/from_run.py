@@ -7,7 +7,7 @@ from typing import Any
 
 from kolossos.data.manifest import MANIFEST_FILE
 from kolossos.errors import InputError
-from kolossos.simulate.report.subject import Figure, Subject
+from kolossos.report.subject import Figure, Subject
 from kolossos.specs.catalogue import load_gpu, names
 from kolossos.specs.cluster import PowerSpec
 from kolossos.specs.draw import UNMEASURED_SHARES_OF_TDP

@@ -134,7 +134,7 @@ class SitePoint:
 
 def load_assumptions(changes: Path | None = None) -> RaceAssumptions:
     """The project's assumptions, with the values of a user's TOML file in place of some of them."""
-    path = TABLES / "race.toml"
+    path = TABLES / "assumptions.toml"
     values = tomllib.loads(path.read_text(encoding="utf-8"))
     where = str(path.name)
     if changes is not None:
@@ -146,7 +146,7 @@ def load_assumptions(changes: Path | None = None) -> RaceAssumptions:
 def load_sites() -> list[SitePoint]:
     """All rows of the table of sites, in its order."""
     points = []
-    with open(TABLES / "race_sites.csv", encoding="utf-8", newline="") as file:
+    with open(TABLES / "sites.csv", encoding="utf-8", newline="") as file:
         for row in csv.DictReader(line for line in file if not line.startswith("#")):
             day = date.fromisoformat(row["date"]) if row["date"] else None
             h100e = float(row["h100_equivalents"]) if row["h100_equivalents"] else None

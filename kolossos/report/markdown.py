@@ -1,6 +1,6 @@
 """Sections as Markdown."""
 
-from kolossos.simulate.report.sections import Section
+from kolossos.report.sections import Section
 
 
 def to_markdown(title: str, sections: list[Section]) -> str:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from kolossos.errors import InputError
-from kolossos.simulate.report.from_plan import read_plan
-from kolossos.simulate.report.from_run import read_run
-from kolossos.simulate.report.subject import Subject
+from kolossos.report.from_plan import read_plan
+from kolossos.report.from_run import read_run
+from kolossos.report.subject import Subject
 
 
 def read_subject(path: Path) -> Subject:

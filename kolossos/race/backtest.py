@@ -10,8 +10,8 @@ from datetime import date
 
 import numpy as np
 
-from kolossos.simulate.race import run_race
-from kolossos.simulate.race_assumptions import (
+from kolossos.race.years import run_race
+from kolossos.race.assumptions import (
     TABLES,
     Assumption,
     RaceAssumptions,
@@ -19,8 +19,8 @@ from kolossos.simulate.race_assumptions import (
     load_assumptions,
     years_after,
 )
-from kolossos.simulate.race_draws import Draws
-from kolossos.simulate.race_sites import built_power, sites_known
+from kolossos.race.draws import Draws
+from kolossos.race.sites import built_power, sites_known
 
 SITE_STARTS = (date(2023, 12, 31), date(2024, 12, 31))
 LAST_SEEN = date(2025, 12, 17)  # later rows of the timelines are plans
@@ -74,8 +74,8 @@ def backtest(points: list[SitePoint], seed: int, replicates: int) -> list[Compar
     )
     for basis, changes in bases:
         for test, file, actual in (
-            ("world", "race_backtest_world.toml", {"World": WORLD_ACTUAL}),
-            ("owners", "race_backtest.toml", owners),
+            ("world", "backtest_world.toml", {"World": WORLD_ACTUAL}),
+            ("owners", "backtest_owners.toml", owners),
         ):
             then = load_assumptions(TABLES / file)
             then = then.model_copy(update={"assumptions": {**then.assumptions, **changes}})

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from kolossos.cli.main import main
-from kolossos.simulate.report.compute import count_compute
-from kolossos.simulate.report.document import make_report
-from kolossos.simulate.report.laws import Law, Standing, load_laws, stand
-from kolossos.simulate.report.read import read_subject
+from kolossos.report.compute import count_compute
+from kolossos.report.document import make_report
+from kolossos.report.laws import Law, Standing, load_laws, stand
+from kolossos.report.read import read_subject
 from kolossos.specs.catalogue import load_model
 from kolossos.specs.counts import attention_flops_per_token, count_parameters
 

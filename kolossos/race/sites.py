@@ -5,8 +5,8 @@ from datetime import date
 
 import numpy as np
 
-from kolossos.simulate.race_assumptions import SitePoint, years_after
-from kolossos.simulate.race_draws import Array, Draws, spread
+from kolossos.race.assumptions import SitePoint, years_after
+from kolossos.race.draws import Array, Draws, spread
 
 
 @dataclass

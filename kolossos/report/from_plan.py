@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from kolossos.errors import InputError
-from kolossos.simulate.report.from_simulation import as_plan
-from kolossos.simulate.report.subject import Figure, Subject
+from kolossos.report.from_simulation import as_plan
+from kolossos.report.subject import Figure, Subject
 from kolossos.specs.catalogue import load_cluster, load_model
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.layout import Layout
