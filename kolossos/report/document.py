@@ -33,8 +33,8 @@ class Report:
 
 def make_report(path: Path, revenue_usd: float | None = None) -> Report:
     """The report of the run folder or plan file at ``path``; ``revenue_usd`` is the developer's, a year."""
-    if revenue_usd is not None and not (math.isfinite(revenue_usd) and revenue_usd >= 0):
-        raise InputError(f"--developer-revenue-usd {revenue_usd}: expected a number of dollars, 0 or more")
+    if revenue_usd is not None:
+        check_revenue(revenue_usd)
     subject, table = read_subject(path), load_laws()
     compute = count_compute(subject)
     standings = [stand(law, compute, revenue_usd, subject.cost.value) for law in table.laws]
@@ -47,8 +47,14 @@ def make_report(path: Path, revenue_usd: float | None = None) -> Report:
     )
 
 
+def check_revenue(revenue_usd: float) -> None:
+    """InputError unless it is an amount of money."""
+    if not (math.isfinite(revenue_usd) and revenue_usd >= 0):
+        raise InputError(f"{revenue_usd}: expected a number of dollars, 0 or more")
+
+
 def default_folder(path: Path) -> Path:
-    """Where the files go without --out: ``report`` in a run folder, beside a plan as ``NAME-report``."""
+    """Where the files go if nobody says: ``report`` in a run folder, beside a plan as ``NAME-report``."""
     return path / "report" if path.is_dir() else path.with_name(f"{path.stem}-report")
 
 
@@ -61,7 +67,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
             for name, text in contents.items():
                 write_whole(folder / name, text)
     except (FileExistsError, NotADirectoryError):
-        raise InputError(f"--out {folder}: is a file, expected a folder") from None
+        raise InputError(f"{folder}: is a file, expected a folder") from None
     except PermissionError:
-        raise InputError(f"--out {folder}: no permission to write there") from None
+        raise InputError(f"{folder}: no permission to write there") from None
     return [folder / name for name in contents]

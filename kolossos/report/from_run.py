@@ -1,20 +1,17 @@
-"""A run folder as the subject of a report. Reads its text files only: no weights, no torch."""
+"""A run folder as the subject of a report."""
 
 import json
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kolossos.data.manifest import MANIFEST_FILE
 from kolossos.errors import InputError
+from kolossos.report.run_files import environment, manifest_path, run_spec, tokenizer_sha256, training_steps
 from kolossos.report.subject import Figure, Subject
 from kolossos.specs.catalogue import load_gpu, names
 from kolossos.specs.cluster import PowerSpec
 from kolossos.specs.draw import UNMEASURED_SHARES_OF_TDP
 from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.run import RunSpec
-from kolossos.specs.strict import read_toml
-from kolossos.train.metrics import read_events
 
 CPU_WATTS_PER_THREAD = (4.0, 9.0, 16.0)
 """Low, middle, high draw of one busy core with its share of the machine: server processors of 350 to 500 W with 56 to
@@ -24,11 +21,7 @@ JOULES_PER_KWH = 3.6e6
 
 def read_run(folder: Path) -> Subject:
     """The run in ``folder``; InputError if it is no run folder, or no step was done yet."""
-    if not (folder / "run.toml").is_file():
-        raise InputError(f"{folder}: not a run folder: it has no run.toml; `kolossos train RUN.toml` makes one")
-    spec = RunSpec.parse(read_toml(folder / "run.toml"), str(folder / "run.toml"))
-    events = _steps(folder)
-    machine = _environment(folder)
+    spec, events, machine = run_spec(folder), training_steps(folder), environment(folder)
     per_step = spec.layout.global_batch_size * spec.layout.seq_len
     seconds = Figure(
         sum(float(e.get("step_s", 0.0)) for e in events), "s", "measured",
@@ -62,31 +55,6 @@ def read_run(folder: Path) -> Subject:
         layout=spec.layout.model_dump(),
         remarks=remarks,
     )
-
-
-def _steps(folder: Path) -> list[dict[str, Any]]:
-    """The training events of the run, at least one, each with the tokens seen."""
-    path = folder / "metrics.jsonl"
-    try:
-        events = read_events(path, "train")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; the run has not done a step yet") from None
-    except (KeyError, TypeError, UnicodeDecodeError):
-        raise InputError(f"{path}: not the metrics of a run: expected one JSON event with a kind a line") from None
-    if not events or not all(isinstance(events[-1].get(key), int | float) for key in ("tokens", "step")):
-        raise InputError(f"{path}: no training step with its number of tokens; has the run begun?")
-    return events
-
-
-def _environment(folder: Path) -> dict[str, Any]:
-    path = folder / "environment.json"
-    if not path.is_file():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
-    return values if isinstance(values, dict) else {}
 
 
 def _gpu(device: str) -> GpuSpec | None:
@@ -158,13 +126,12 @@ def _hardware(machine: dict[str, Any], spec: RunSpec) -> list[tuple[str, str]]:
 def _data(spec: RunSpec, folder: Path, tokens: float) -> list[tuple[str, str]]:
     """What is known of the training data: from the manifest of the prepared folder, where that can be found."""
     rows = [("path", spec.data.path), ("tokens seen", f"{tokens:,.0f}")]
-    found = next((p for p in (Path(spec.data.path), folder / spec.data.path) if (p / MANIFEST_FILE).is_file()), None)
+    found = manifest_path(folder, spec.data.path)
     if found is None:
         return [*rows, ("manifest", "not at hand: sources and size of the data cannot be stated")]
     try:
-        manifest = json.loads((found / MANIFEST_FILE).read_text(encoding="utf-8"))
-        tokenizer = folder / "tokenizer.json"
-        if tokenizer.is_file() and sha256(tokenizer.read_bytes()).hexdigest() != manifest["tokenizer"]["sha256"]:
+        manifest = json.loads(found.read_text(encoding="utf-8"))
+        if tokenizer_sha256(folder) not in (None, manifest["tokenizer"]["sha256"]):
             return [*rows, ("manifest", "what lies at that path now has another tokenizer: not the data of this run")]
         train = manifest["splits"]["train"]
         rows.append(("training split", f"{train['tokens']:,} tokens, {train['documents']:,} documents"))
@@ -175,5 +142,5 @@ def _data(spec: RunSpec, folder: Path, tokens: float) -> list[tuple[str, str]]:
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in manifest["dropped"].items())
         rows.append(("left out, documents", dropped or "none"))
     except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
-        raise InputError(f"{found / MANIFEST_FILE}: not a manifest that `kolossos data prepare` wrote") from None
+        raise InputError(f"{found}: not a manifest that `kolossos data prepare` wrote") from None
     return rows

@@ -136,7 +136,7 @@ def _resources(subject: Subject, compute: Compute) -> Section:
 
 
 def _lines(standings: list[Standing], table: LawTable, revenue_usd: float | None) -> Section:
-    revenue = "not given (--developer-revenue-usd)" if revenue_usd is None else f"{money_text(revenue_usd)} a year"
+    revenue = "not given" if revenue_usd is None else f"{money_text(revenue_usd)} a year"
     rows = []
     for s in standings:
         more = ""
@@ -180,7 +180,7 @@ def _duties(standings: list[Standing], revenue_usd: float | None) -> Section:
             "those that passed or start later ask from their date."
         )
         if revenue_usd is None and any(s.owed_if_large for s in standings):
-            section.paragraphs.append("Give --developer-revenue-usd to settle the rows for large developers.")
+            section.paragraphs.append("With the developer's yearly revenue the rows for large developers are settled.")
     return section
 
 

@@ -201,7 +201,7 @@ def test_gpu_run_is_estimated_from_rated_power_and_rent(tmp_path: Path) -> None:
 
 
 def test_quantiles_of_a_simulation_become_bounds(tmp_path: Path) -> None:
-    path = plan_file(tmp_path, days={"p5": 4.0, "p50": 5.0, "p95": 7.0}, goodput=0.9, cost_usd=None)
+    path = plan_file(tmp_path, days={"p05": 4.0, "p50": 5.0, "p95": 7.0}, goodput=0.9, cost_usd=None)
     subject = read_subject(path)
     assert subject.kind == "simulation"
     assert (subject.seconds.low, subject.seconds.value, subject.seconds.high) == (345600.0, 432000.0, 604800.0)
@@ -212,8 +212,18 @@ def test_quantiles_of_a_simulation_become_bounds(tmp_path: Path) -> None:
 def simulation(**changes: Any) -> dict[str, Any]:
     band = {"mean": 2.0, "p05": 1.0, "p50": 2.0, "p95": 3.0}
     return {
-        "name": "grok-1 on colossus-100k",
-        "inputs": {"fleet": {"gpus": 100000, "growth": [{"gpus": 50000, "day": 2.0}]}},
+        "inputs": {
+            "model": "grok-1",
+            "cluster": "colossus-100k",
+            "fleet": {
+                "gpus": 100000,
+                "gpu": "h100",
+                "growth": [
+                    {"gpus": 30000, "gpu": "h200", "day": 2.0, "join_day": 3.0},
+                    {"gpus": 20000, "gpu": "h100", "day": 2.0, "join_day": None},
+                ],
+            },
+        },
         "goodput": band,
         "days": 30.0,
         "tokens": {name: value * 1e12 for name, value in band.items()},
@@ -232,9 +242,23 @@ def test_output_of_simulate_is_read_as_it_is_printed(tmp_path: Path) -> None:
     assert "does not state the layout" in make_report(path).markdown
 
 
+def test_gpus_that_join_later_stand_in_the_report_with_their_day(tmp_path: Path) -> None:
+    path = tmp_path / "simulation.json"
+    path.write_text(json.dumps(simulation()))
+    hardware = make_report(path).record["hardware"]
+    assert hardware["GPUs used"] == "150,000"
+    assert hardware["pool of h100"] == "100,000"
+    assert hardware["h100 from day 2"] == "20,000"
+    assert hardware["h200 from day 3"] == "30,000"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"name": "mine"}, "expected 'MODEL on CLUSTER'"), ({"energy_mwh": None}, "not as `kolossos simulate --json`")],
+    [
+        ({"inputs": {**simulation()["inputs"], "model": None}}, "key 'inputs.model' = None: expected a name"),
+        ({"inputs": {}}, "not the JSON that `kolossos simulate` prints: 'model'"),
+        ({"energy_mwh": None}, "key 'energy_mwh' = None: expected a number"),
+    ],
 )
 def test_unusable_simulation_is_one_clear_line(kolossos, tmp_path: Path, changes: dict, message: str) -> None:
     path = tmp_path / "simulation.json"
@@ -316,7 +340,7 @@ def test_each_missing_key_of_a_plan_is_one_clear_line(kolossos, tmp_path: Path, 
         ({"tokens": -1}, "key 'tokens' = -1: expected a number above 0"),
         ({"tokens": None}, "key 'tokens' = None"),
         ({"days": "five"}, "key 'days' = 'five'"),
-        ({"days": {"p5": 3, "p50": 2, "p95": 4}}, "not in this order"),
+        ({"days": {"p05": 3, "p50": 2, "p95": 4}}, "not in this order"),
         ({"model": "grok-9"}, "unknown model 'grok-9'"),
         ({"model": {"name": "x"}}, "plan.json: model: key 'n_layers' is missing"),
         ({"layout": {"tpp": 8}}, "plan.json: layout: unknown key 'tpp'"),
