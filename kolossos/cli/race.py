@@ -27,11 +27,11 @@ def race(
             raise InputError(f"--{name} {value}: expected a number from {low} to {high:,}")
     if seed < 0:
         raise InputError(f"--seed {seed}: expected 0 or more")
-    from kolossos.race.years import run_race
     from kolossos.race.assumptions import load_assumptions, load_sites
     from kolossos.race.backtest import backtest
     from kolossos.race.plot import check_plot_path, plot_race
     from kolossos.race.summary import summarise
+    from kolossos.race.years import run_race
 
     if plot:
         with value_of("--plot"):

@@ -10,7 +10,6 @@ from datetime import date
 
 import numpy as np
 
-from kolossos.race.years import run_race
 from kolossos.race.assumptions import (
     TABLES,
     Assumption,
@@ -21,6 +20,7 @@ from kolossos.race.assumptions import (
 )
 from kolossos.race.draws import Draws
 from kolossos.race.sites import built_power, sites_known
+from kolossos.race.years import run_race
 
 SITE_STARTS = (date(2023, 12, 31), date(2024, 12, 31))
 LAST_SEEN = date(2025, 12, 17)  # later rows of the timelines are plans

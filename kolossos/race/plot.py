@@ -8,9 +8,9 @@ import numpy as np
 
 from kolossos.errors import InputError
 from kolossos.files import write_whole
-from kolossos.race.years import LIMITS
 from kolossos.race.assumptions import RaceAssumptions
 from kolossos.race.summary import assumption_lines
+from kolossos.race.years import LIMITS
 
 FORMATS = ("png", "svg", "pdf")
 COLOURS = {"money": "#3b6fb6", "chips": "#e08a1e", "power": "#b8312f", "build time": "#7a5195"}

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from kolossos.race.years import LIMITS, Race
 from kolossos.race.assumptions import PER_YEAR, RaceAssumptions
 from kolossos.race.backtest import Comparison, coverage
 from kolossos.race.draws import Array
+from kolossos.race.years import LIMITS, Race
 
 PERCENTILES = (5, 50, 95)
 UNITS = {

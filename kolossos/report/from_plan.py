@@ -12,7 +12,14 @@ from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
 
 KEYS = ("model", "cluster", "tokens", "model_flops", "energy_joules", "cost_usd", "days", "n_gpus", "layout")
-FIGURES = {"tokens": False, "model_flops": True, "energy_joules": True, "cost_usd": True, "days": False, "n_gpus": False}
+FIGURES = {
+    "tokens": False,
+    "model_flops": True,
+    "energy_joules": True,
+    "cost_usd": True,
+    "days": False,
+    "n_gpus": False,
+}
 """Those that are numbers or points; whether each may be unknown."""
 SECONDS_PER_DAY = 86400.0
 

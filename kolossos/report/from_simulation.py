@@ -28,9 +28,7 @@ def subject_of_simulation(values: dict[str, Any], path: Path) -> Subject:
         energy = estimate(points_of(values["energy_mwh"], "energy_mwh", path), JOULES_PER_MWH, "J", WHAT)
         cost = estimate(points_of(values["cost_usd"], "cost_usd", path, may_be_unknown=True), 1.0, "USD", WHAT)
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not the JSON that `kolossos simulate` prints: {error} is missing or wrong"
-        ) from None
+        raise InputError(f"{path}: not the JSON that `kolossos simulate` prints: {error} is missing or wrong") from None
     for key, name in (("model", model_name), ("cluster", cluster_name)):
         if not isinstance(name, str):
             raise InputError(f"{path}: key 'inputs.{key}' = {name!r}: expected a name of the catalogue")

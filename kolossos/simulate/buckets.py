@@ -1,12 +1,14 @@
 """Where every GPU-second goes: exactly one bucket each, so that the buckets add up to the fleet's time."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from kolossos.simulate.draw import SlowDraws
-from kolossos.simulate.phases import Phase, lots, phase_at
+from kolossos.simulate.fleet import phase_on
 from kolossos.simulate.piecewise import Array, Axis, StepFunction, largest
+from kolossos.simulate.scenario import Scenario
 from kolossos.simulate.segments import Segments
 from kolossos.simulate.spec import DAY_S, OperationSpec
 from kolossos.simulate.stops import END, GROWTH, MAINTENANCE, Outages, Stops
@@ -29,7 +31,6 @@ BUCKETS = {
     "not_joined": "delivered, not yet in the job",
     "not_arrived": "ordered, not yet delivered",
 }
-BUSY = ("productive", "lost_work", "sdc", "straggler", "power_cap")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Accounts:
     """GPU-seconds by replicate and bucket, and what came of them."""
 
     gpu_s: dict[str, Array]
+    busy_gpu_s: Array
+    """GPU-seconds of computing, kept or not, by replicate and phase of the fleet."""
+    on_gpu_s: Array
+    """GPU-seconds of all GPUs that are switched on: those in the fleet and not in repair."""
     tokens: Array
     effective_s: Array
     """Wall time of computing that was kept, whatever its speed."""
@@ -67,53 +72,64 @@ def slowdown_of(spec: OperationSpec, axis: Axis, slow: list[SlowDraws]) -> StepF
 
 
 def accounts_of(
-    spec: OperationSpec,
-    fleet: list[Phase],
-    axis: Axis,
-    stops: Stops,
-    outages: Outages,
-    segments: Segments,
-    slow: StepFunction,
+    scenario: Scenario, axis: Axis, stops: Stops, outages: Outages, segments: Segments, slow: StepFunction
 ) -> Accounts:
     """Every GPU-second of the horizon into its bucket."""
-    levels = _levels(spec, fleet, axis, outages)
+    spec, levels = scenario.spec, _levels(scenario, axis, outages)
     book = {name: np.zeros(axis.n_replicates) for name in BUCKETS}
     _stopped(book, axis, stops, levels.staffed)
-    tokens, effective = _running(book, spec, fleet, segments, slow, levels)
+    work = _running(book, scenario, segments, slow, levels)
     book["spare"] += levels.spare.between(axis.starts, axis.ends)
     book["repair"] += levels.broken.between(axis.starts, axis.ends)
-    for lot in lots(spec):
+    for lot in scenario.lots:
         book["not_arrived"] += min(lot.day, spec.days) * DAY_S * lot.gpus
         book["not_joined"] += (min(lot.joins, spec.days) - min(lot.day, spec.days)) * DAY_S * lot.gpus
-    total = np.cumsum(np.concatenate(([0.0], tokens)))
+    total = np.cumsum(np.concatenate(([0.0], work.tokens)))
     keys = np.ravel(np.column_stack((segments.start, segments.kept_until)))
     curve = np.ravel(np.column_stack((total[:-1], total[1:])))
+    phases = len(scenario.phases)
+    busy = np.bincount(segments.replicate * phases + segments.phase, work.busy_gpu_s, axis.n_replicates * phases)
+    bounds = [*(axis.starts + phase.start_s for phase in scenario.phases), axis.ends]
+    on = [
+        levels.staffed.between(first, last) + levels.spare.between(first, last)
+        for first, last in pairwise(bounds)
+    ]
     return Accounts(
         gpu_s=book,
-        tokens=np.bincount(segments.replicate, tokens, axis.n_replicates),
-        effective_s=np.bincount(segments.replicate, effective, axis.n_replicates),
+        busy_gpu_s=busy.reshape(axis.n_replicates, phases),
+        on_gpu_s=np.stack(on, axis=1),
+        tokens=np.bincount(segments.replicate, work.tokens, axis.n_replicates),
+        effective_s=np.bincount(segments.replicate, work.effective_s, axis.n_replicates),
         curve_keys=keys,
         curve_tokens=curve,
     )
 
 
-def _levels(spec: OperationSpec, fleet: list[Phase], axis: Axis, outages: Outages) -> _Levels:
+@dataclass(frozen=True)
+class _Work:
+    """What each segment delivers."""
+
+    tokens: Array
+    effective_s: Array
+    busy_gpu_s: Array
+
+
+def _levels(scenario: Scenario, axis: Axis, outages: Outages) -> _Levels:
     """How many GPUs are in the job, active, spare or broken at each time."""
+    fleet = scenario.phases
     bounds = [axis.starts + phase.start_s for phase in fleet]
     keys = np.unique(np.concatenate((outages.broken_nodes.keys, outages.replicas_down.keys, *bounds, axis.ends)))
-    replicate = np.minimum((keys // axis.stride).astype(np.int64), axis.n_replicates - 1)
-    time = keys - axis.starts[replicate]
-    phase = phase_at(fleet, time)
-    here = time < axis.horizon_s
+    phase = phase_on(fleet, axis, keys)
+    here = keys < axis.ends[axis.replicate(keys)]
     nodes, job, spares = (
         np.array([getattr(p, name) for p in fleet])[phase] * here for name in ("nodes", "job_nodes", "spare_nodes")
     )
     broken = np.minimum(outages.broken_nodes.at(keys), nodes)
     spare = np.maximum(spares - broken, 0)
     staffed = nodes - broken - spare
-    down = outages.replicas_down.at(keys) / spec.recovery.replicas
+    down = outages.replicas_down.at(keys) / scenario.spec.recovery.replicas
     active = np.minimum(staffed, np.maximum(job * (1.0 - down), 0.0))
-    gpus = spec.fleet.gpus_per_node
+    gpus = scenario.spec.fleet.gpus_per_node
     return _Levels(*(StepFunction(keys, values * gpus) for values in (staffed, active, spare, broken)))
 
 
@@ -124,7 +140,7 @@ def _stopped(book: dict[str, Array], axis: Axis, stops: Stops, staffed: StepFunc
     until = np.minimum(np.maximum.accumulate(stops.ready)[:-1], stops.at[1:])[follows]
     noticed = np.minimum(stops.noticed[:-1][follows], until)
     waited = np.clip(stops.waited[:-1][follows], noticed, until)
-    row = (at // axis.stride).astype(np.int64)
+    row = axis.replicate(at)
     planned = (kind == MAINTENANCE) | (kind == GROWTH)
 
     def enter(bucket: str, rows: Array, start: Array, end: Array) -> None:
@@ -140,15 +156,10 @@ def _stopped(book: dict[str, Array], axis: Axis, stops: Stops, staffed: StepFunc
 
 
 def _running(
-    book: dict[str, Array],
-    spec: OperationSpec,
-    fleet: list[Phase],
-    segments: Segments,
-    slow: StepFunction,
-    levels: _Levels,
-) -> tuple[Array, Array]:
-    """Book the time in which the job runs; tokens and effective seconds of each segment."""
-    s = segments
+    book: dict[str, Array], scenario: Scenario, segments: Segments, slow: StepFunction, levels: _Levels
+) -> _Work:
+    """Book the time in which the job runs."""
+    s, fleet = segments, scenario.phases
     n = len(book["productive"])
     kept_wall, tail_wall = s.kept_until - s.start, s.end - s.kept_until
     kept_staffed = levels.staffed.between(s.start, s.kept_until)
@@ -163,18 +174,19 @@ def _running(
     tail_computing = share(s.compute_s - s.kept_compute_s, tail_wall)
     undone = share(s.undone.between(s.start, s.kept_until), kept_wall)
     by_sdc = share(s.undone_by_sdc.between(s.start, s.kept_until), kept_wall)
-    always = 1.0 - 1.0 / spec.stragglers.always
+    always = 1.0 - 1.0 / scenario.spec.stragglers.always
     lost_speed = 1.0 - (1.0 - share(slow.between(s.start, s.kept_until), kept_wall)) * (1.0 - always)
     power = np.array([phase.power_factor for phase in fleet])[s.phase]
 
     work = kept_active * computing
+    tail = tail_active * tail_computing
     sound = work * (1.0 - undone)
     quick = sound * (1.0 - lost_speed)
     productive = quick * power
     entries = {
         "degraded": kept_staffed - kept_active + tail_staffed - tail_active,
         "checkpoint": kept_active * (1.0 - computing) + tail_active * (1.0 - tail_computing),
-        "lost_work": tail_active * tail_computing + work * (undone - by_sdc),
+        "lost_work": tail + work * (undone - by_sdc),
         "sdc": work * by_sdc,
         "straggler": sound - quick,
         "power_cap": quick - productive,
@@ -182,5 +194,6 @@ def _running(
     }
     for bucket, gpu_s in entries.items():
         book[bucket] += np.bincount(s.replicate, gpu_s, n)
-    rates = np.array([p.tokens_per_s / (p.job_nodes * spec.fleet.gpus_per_node) for p in fleet])[s.phase]
-    return productive * rates, s.kept_compute_s * (1.0 - undone)
+    per_node = scenario.spec.fleet.gpus_per_node
+    rates = np.array([p.tokens_per_s / (p.job_nodes * per_node) for p in fleet])[s.phase]
+    return _Work(productive * rates, s.kept_compute_s * (1.0 - undone), work + tail)

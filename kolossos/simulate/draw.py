@@ -6,15 +6,15 @@ process of the whole lot (superposition over its nodes); ages bend its clock (in
 grows with the number of events. A node keeps failing while it is repaired: the error is the share of nodes in repair.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from kolossos.simulate.phases import lots
+from kolossos.simulate.failures import CauseSpec, FailureSpec
+from kolossos.simulate.fleet import Lot
 from kolossos.simulate.piecewise import Array
-from kolossos.simulate.spec import DAY_S, LotSpec, OperationSpec
-from kolossos.simulate.spec_failures import CauseSpec, FailureSpec
+from kolossos.simulate.scenario import Scenario
+from kolossos.simulate.spec import DAY_S, OperationSpec
 from kolossos.streams import counted_generator
 
 
@@ -57,51 +57,39 @@ def lognormal(mean: Array | float, cv: Array | float, z: Array) -> Array:
     return mean * np.exp(np.sqrt(variance) * z - variance / 2)
 
 
-def causes_of(spec: OperationSpec) -> list[CauseSpec]:
-    """The causes with every factor applied, ``job_mtbf_s`` included."""
-    causes = spec.failures.resolved()
-    if spec.failures.job_mtbf_s is None:
-        return causes
-    first = sum(lot.gpus for lot in lots(spec) if lot.joins == 0)
-    per_day = sum(c.per_1000_node_days for c in causes) * (first // spec.fleet.gpus_per_node) / 1000.0
-    factor = DAY_S / spec.failures.job_mtbf_s / per_day if per_day else 0.0
-    return [c.model_copy(update={"per_1000_node_days": c.per_1000_node_days * factor}) for c in causes]
-
-
-def draw(spec: OperationSpec, replicates: range) -> Draws:
+def draw(scenario: Scenario, replicates: range) -> Draws:
     """All failures of the given replicates (numbered from 0 in the result)."""
     columns: list[tuple[Array, ...]] = []
-    causes = causes_of(spec)
-    first_node = 0
-    for index, lot in enumerate(lots(spec)):
-        nodes = lot.gpus // spec.fleet.gpus_per_node
-        hazard = _Hazard(spec, lot)
-        for number, cause in enumerate(causes):
-            rate = cause.per_1000_node_days / 1000.0 * nodes
-            name = f"{cause.name}/{index}"
+    for index, lot in enumerate(scenario.lots):
+        hazard = _Hazard(scenario.spec, lot)
+        for number, cause in enumerate(scenario.causes.rows):
             for row, replicate in enumerate(replicates):
-                columns.append(_events(spec, replicate, name, rate, hazard, row, number, nodes, first_node))
-        first_node += nodes
-    joined = [np.concatenate(column) for column in zip(*columns, strict=True)] if columns else [np.empty(0)] * 11
+                stream = _Stream(scenario.spec.seed, replicate, f"{cause.name}/{index}")
+                days, node, marks, z = _events(stream, cause, scenario.spec.failures, lot, hazard)
+                found = -np.log1p(-marks[:, 4])
+                origin = np.full(len(days), row), days * DAY_S, np.full(len(days), number)
+                columns.append((*origin, node, marks[:, 2], marks[:, 3], z[:, 0], z[:, 1], z[:, 2], found, marks[:, 5]))
+    joined = (
+        [np.concatenate(column) for column in zip(*columns, strict=True)] if columns else [np.empty(0, np.int64)] * 11
+    )
     draws = Draws(*joined)
     draws = draws.of(np.lexsort((draws.time_s, draws.replicate)))
-    return _without_evicted(draws, spec)
+    return _without_evicted(draws, scenario)
 
 
-def draw_slow(spec: OperationSpec, replicates: range) -> list[SlowDraws]:
+def draw_slow(scenario: Scenario, replicates: range) -> list[SlowDraws]:
     """Fail-slow episodes, one entry for each kind of ``spec.stragglers``."""
-    made = []
+    spec, made = scenario.spec, []
     for kind in spec.stragglers.kinds:
         parts = []
-        for index, lot in enumerate(lots(spec)):
-            nodes = lot.gpus // spec.fleet.gpus_per_node
+        for index, lot in enumerate(scenario.lots):
             window = max(spec.days - lot.joins, 0.0)
             for row, replicate in enumerate(replicates):
-                uniform, normal = _rows(spec.seed, replicate, f"slow/{kind.name}/{index}")
-                exposure = kind.per_1000_node_days / 1000.0 * nodes * window
-                gaps, marks = _poisson(uniform, exposure, 1)
+                stream = _Stream(spec.seed, replicate, f"slow/{kind.name}/{index}")
+                exposure = kind.per_1000_node_days / 1000.0 * lot.nodes * window
+                gaps, marks = _poisson(stream, exposure, 1)
                 times = (lot.joins + gaps / max(exposure, 1e-300) * window) * DAY_S
-                lasting = lognormal(kind.duration_s, kind.duration_cv, normal(len(marks), 1)[:, 0])
+                lasting = lognormal(kind.duration_s, kind.duration_cv, stream.normal(len(marks), 1)[:, 0])
                 parts.append((np.full(len(times), row), times, lasting))
         made.append(SlowDraws(*(np.concatenate(column) for column in zip(*parts, strict=True))))
     return made
@@ -112,48 +100,42 @@ def draw_pace(spec: OperationSpec, replicates: range) -> Array:
     low, high = spec.step.time_low_s, spec.step.time_high_s
     if low is None or high is None:
         return np.ones(len(replicates))
-    z = np.array([_rows(spec.seed, replicate, "step time")[1](1, 1)[0, 0] for replicate in replicates])
+    z = np.array([_Stream(spec.seed, replicate, "step time").normal(1, 1)[0, 0] for replicate in replicates])
     return np.exp(-np.log(high / low) / 2 / 1.6449 * z)
 
 
+class _Stream:
+    """Two row-wise sources that belong to one (seed, replicate, name) alone."""
+
+    def __init__(self, seed: int, replicate: int, name: str) -> None:
+        self._key = seed, replicate, name
+        self._uniform = counted_generator(seed, replicate, name)
+
+    def uniform(self, n: int, width: int) -> Array:
+        """The next ``n`` rows of uniforms."""
+        return self._uniform.random((n, width))
+
+    def normal(self, n: int, width: int) -> Array:
+        """The first ``n`` rows of standard normals."""
+        return counted_generator(*self._key, 1).standard_normal((n, width))
+
+
 def _events(
-    spec: OperationSpec,
-    replicate: int,
-    name: str,
-    rate_per_day: float,
-    hazard: "_Hazard",
-    row: int,
-    cause: int,
-    nodes: int,
-    first_node: int,
-) -> tuple[Array, ...]:
-    uniform, normal = _rows(spec.seed, replicate, name)
-    clock, marks = _poisson(uniform, rate_per_day * hazard.total, 6)
+    stream: _Stream, cause: CauseSpec, failures: FailureSpec, lot: Lot, hazard: "_Hazard"
+) -> tuple[Array, Array, Array, Array]:
+    """Days, nodes, uniform marks and normals of a cause's failures in a lot."""
+    rate_per_day = cause.per_1000_node_days / 1000.0 * lot.nodes
+    clock, marks = _poisson(stream, rate_per_day * hazard.total, 6)
     days = hazard.day_of(clock / rate_per_day) if rate_per_day else clock
-    z = normal(len(days), 3)
-    node = first_node + _node(spec.failures, marks[:, 1], nodes)
-    found = -np.log1p(-marks[:, 4])
-    origin = np.full(len(days), row), days * DAY_S, np.full(len(days), cause)
-    return *origin, node, marks[:, 2], marks[:, 3], z[:, 0], z[:, 1], z[:, 2], found, marks[:, 5]
+    return days, lot.first_node + _node(failures, marks[:, 1], lot.nodes), marks, stream.normal(len(days), 3)
 
 
-Rows = Callable[[int, int], Array]
-
-
-def _rows(seed: int, replicate: int, name: str) -> tuple[Rows, Rows]:
-    """Two row-wise sources (uniform, normal) that belong to this stream alone."""
-    source = counted_generator(seed, replicate, name)
-    return lambda n, width: source.random((n, width)), lambda n, width: counted_generator(
-        seed, replicate, name, 1
-    ).standard_normal((n, width))
-
-
-def _poisson(uniform: Rows, exposure: float, width: int) -> tuple[Array, Array]:
+def _poisson(stream: _Stream, exposure: float, width: int) -> tuple[Array, Array]:
     """Events of a unit-rate Poisson process on [0, exposure), with the ``width`` uniforms of each event's row."""
-    rows = uniform(int(exposure + 6 * np.sqrt(exposure) + 8), width)
+    rows = stream.uniform(int(exposure + 6 * np.sqrt(exposure) + 8), width)
     times = np.cumsum(-np.log1p(-rows[:, 0]))
     while times[-1] < exposure:
-        more = uniform(len(rows), width)
+        more = stream.uniform(len(rows), width)
         rows = np.concatenate((rows, more))
         times = np.concatenate((times, times[-1] + np.cumsum(-np.log1p(-more[:, 0]))))
     n = int(np.searchsorted(times, exposure))
@@ -163,7 +145,7 @@ def _poisson(uniform: Rows, exposure: float, width: int) -> tuple[Array, Array]:
 class _Hazard:
     """A lot's cumulative hazard over the run, relative to its table rate: early life, plateau, wear-out."""
 
-    def __init__(self, spec: OperationSpec, lot: LotSpec) -> None:
+    def __init__(self, spec: OperationSpec, lot: Lot) -> None:
         failures = spec.failures
         self.first_day = lot.day
         self.flat = failures.early_life_factor == 0 and failures.wear_out_factor == 0
@@ -199,20 +181,19 @@ def _node(failures: FailureSpec, uniform: Array, nodes: int) -> Array:
     return np.where(uniform < share, of_lemon, of_rest).astype(np.int64)
 
 
-def _without_evicted(draws: Draws, spec: OperationSpec) -> Draws:
+def _without_evicted(draws: Draws, scenario: Scenario) -> Draws:
     """Drop failures of lemons already replaced; a replacement fails as rarely as any node (thinned, by the mark)."""
-    failures = spec.failures
+    failures = scenario.spec.failures
     if failures.lemon_evict_after is None or not failures.lemon_share:
         return draws
     lemon = np.zeros(len(draws.node), bool)
-    first = 0
-    for lot in lots(spec):
-        nodes = lot.gpus // spec.fleet.gpus_per_node
-        lemon |= (draws.node >= first) & (draws.node < first + round(failures.lemon_share * nodes))
-        first += nodes
+    for lot in scenario.lots:
+        last = lot.first_node + round(failures.lemon_share * lot.nodes)
+        lemon |= (draws.node >= lot.first_node) & (draws.node < last)
+    nodes = sum(lot.nodes for lot in scenario.lots)
     where = np.flatnonzero(lemon)
     order = where[np.lexsort((draws.time_s[where], draws.node[where], draws.replicate[where]))]
-    group = draws.replicate[order] * first + draws.node[order]
+    group = draws.replicate[order] * nodes + draws.node[order]
     begins = np.flatnonzero(np.diff(group, prepend=-1))
     rank = np.arange(len(order)) - np.repeat(begins, np.diff(np.append(begins, len(order))))
     keep = np.ones(len(lemon), bool)

@@ -22,10 +22,12 @@ def promised_steps(model: ModelSpec, fleets: list[ClusterSpec]) -> tuple[dict[st
         "time_high_s": first.step_time_high_s,
         "tokens": float(first.tokens_per_step),
         "for_gpus": fleets[0].n_gpus,
+        "busy_share": first.busy_share,
         "source": f"kolossos plan, {first.n_gpus:,} GPUs, layout {_short(first)}",
     }
     if later:
         step["times_after_growth_s"] = later
+        step["busy_shares_after_growth"] = [promise.busy_share for promise in promises[1:]]
     return step, float(first.checkpoint_bytes)
 
 

@@ -1,14 +1,15 @@
 """OperationSpec: everything that decides what months of a run deliver, as one tree of plain values.
 
-The same tree comes from a TOML or JSON file, from ``--set key=value``, or from a model and a cluster of the catalogue
-(``kolossos.simulate.build``). Seconds, bytes and watts are the units; days where a key says so.
+The same tree comes from a TOML or JSON file, from single keys set by hand, or from a model and a cluster of the
+catalogue (``kolossos.simulate.build``). Names in it (failure table, kinds of GPU, policy) are looked up once, by
+``kolossos.simulate.scenario``. Seconds, bytes and watts are the units; days where a key says so.
 """
 
 from typing import Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from kolossos.simulate.spec_failures import FailureSpec
+from kolossos.simulate.failures import FailureSpec
 from kolossos.specs.strict import Spec
 
 DAY_S = 86_400.0
@@ -63,6 +64,12 @@ class StepSpec(Spec):
     times_after_growth_s: list[PositiveFloat] | None = Field(
         default=None, description="step time of the whole fleet after each growth; None: inverse to its peak FLOP/s"
     )
+    busy_share: float | None = Field(
+        default=None, ge=0.0, le=1.0, description="of the step, in which a GPU computes; None: not known, a mean draw"
+    )
+    busy_shares_after_growth: list[float] | None = Field(
+        default=None, description="the same after each growth; None: as before it"
+    )
     source: str = ""
 
 
@@ -105,7 +112,7 @@ class SavingSpec(Spec):
 class RecoverySpec(Spec):
     """What happens after a failure, with which spares."""
 
-    policy: Literal["store", "peer-memory", "in-process", "shrink-and-heal"] = "store"
+    policy: str = Field(default="store", description="a file of kolossos/simulate/policies")
     spare_nodes: NonNegativeInt | None = Field(
         default=None, description="hot spares, taken out of the fleet; None: as many as needed, from outside of it"
     )
@@ -175,8 +182,10 @@ class MaintenanceSpec(Spec):
 class PowerDrawSpec(Spec):
     """What the site draws. Watts per GPU unless said otherwise."""
 
-    gpu_watts: PositiveFloat = Field(default=656.0, description="mean over a step: 0.856 kW at the node less host")
-    gpu_idle_watts: PositiveFloat = 100.0
+    gpu_watts: PositiveFloat | None = Field(
+        default=None, description="mean over a step; None: each kind of GPU its own, by kolossos.specs.draw"
+    )
+    gpu_idle_watts: PositiveFloat | None = Field(default=None, description="None: what each kind's file says")
     host_watts: PositiveFloat = Field(default=200.0, description="node beyond GPUs, and fabric, per GPU")
     pue: float = Field(default=1.3, ge=1.0)
     site_limit_watts: PositiveFloat | None = None
@@ -194,9 +203,11 @@ class PriceSpec(Spec):
 
 
 class OperationSpec(Spec):
-    """One run over months: what kolossos simulate, optimise and validate --operations work on."""
+    """One run over months: what is simulated, optimised and compared with published operations."""
 
     name: str = "operation"
+    model: str | None = Field(default=None, description="what is trained; a name of the catalogue, or a file")
+    cluster: str | None = Field(default=None, description="where; a name of the catalogue, or a file")
     days: PositiveFloat = 30.0
     tokens: PositiveFloat | None = Field(default=None, description="tokens to reach, for the days that it takes")
     replicates: PositiveInt = 200
@@ -223,8 +234,9 @@ class OperationSpec(Spec):
                 f"recovery.spare_nodes = {self.recovery.spare_nodes} ({spare_gpus:,} GPUs) leaves no GPU of "
                 f"{first:,} to train"
             )
-        times = self.step.times_after_growth_s
         joins = {lot.joins for lot in self.fleet.growth if lot.joins > 0}
-        if times is not None and len(times) != len(joins):
-            raise ValueError(f"step.times_after_growth_s has {len(times)} values, the fleet grows {len(joins)} times")
+        for key in ("times_after_growth_s", "busy_shares_after_growth"):
+            values = getattr(self.step, key)
+            if values is not None and len(values) != len(joins):
+                raise ValueError(f"step.{key} has {len(values)} values, the fleet grows {len(joins)} times")
         return self

@@ -36,7 +36,7 @@ def timeline_of(played: Played, replicate: int = 0) -> Timeline:
     axis, stops, segments = played.axis, played.stops, played.segments
     origin = axis.starts[replicate]
     until = np.minimum(np.maximum.accumulate(stops.ready)[:-1], stops.at[1:])
-    mine = ((stops.at[:-1] // axis.stride) == replicate) & (stops.kind[:-1] != END) & (until > stops.at[:-1])
+    mine = (axis.replicate(stops.at[:-1]) == replicate) & (stops.kind[:-1] != END) & (until > stops.at[:-1])
     at, until, kind = stops.at[:-1][mine], until[mine], stops.kind[:-1][mine]
     noticed = np.minimum(stops.noticed[:-1][mine], until)
     waited = np.clip(stops.waited[:-1][mine], noticed, until)

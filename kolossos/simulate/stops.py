@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kolossos.simulate.draw import Draws, causes_of, lognormal
-from kolossos.simulate.phases import Phase, phase_at
+from kolossos.simulate.draw import Draws, lognormal
+from kolossos.simulate.fleet import phase_at
 from kolossos.simulate.piecewise import Array, Axis, StepFunction, union
-from kolossos.simulate.spec import DAY_S, OperationSpec
+from kolossos.simulate.scenario import ANYWHERE, WHOLE, Scenario
+from kolossos.simulate.spec import DAY_S
 
 START, CRASH, MAINTENANCE, GROWTH, REJOIN, END = range(6)
 NONE = -1.0
@@ -30,7 +31,7 @@ class Stops:
     """When person, spare or repair have come, or the window is over."""
     ready: Array
     fine: Array
-    """Whether the newest checkpoint of any tier can be used."""
+    """Whether the copies near the job outlive it, so that nothing goes back to the store."""
     corrupt_since: Array
     """Key since which results are wrong, for silent failures."""
     cause: Array
@@ -62,44 +63,36 @@ class _Failures:
     nodes_lost: Array
 
 
-def stops_of(spec: OperationSpec, fleet: list[Phase], axis: Axis, draws: Draws) -> tuple[Stops, Outages]:
+def stops_of(scenario: Scenario, axis: Axis, draws: Draws) -> tuple[Stops, Outages]:
     """All stops, planned ones included, and the outages behind them."""
-    failures = _failures(spec, fleet, axis, draws)
+    failures = _failures(scenario, axis, draws)
     back = failures.at + np.minimum(failures.repair_s, axis.horizon_s)
     back = np.minimum(back, axis.ends[failures.replicate])
     broken = StepFunction.from_intervals(failures.at, back, failures.nodes_lost)
-    spare_at = _spare_at(fleet, axis, failures, back)
-    crashes, down = _crashes(spec, fleet, axis, failures, back, spare_at)
-    parts = [crashes, *_planned(spec, fleet, axis)]
-    if spec.recovery.policy == "shrink-and-heal" and spec.recovery.rejoin_stall_s:
-        parts.append(_rejoins(spec, axis, down))
+    spare_at = _spare_at(scenario, axis, failures, back)
+    crashes, down = _crashes(scenario, axis, failures, back, spare_at)
+    parts = [crashes, *_planned(scenario, axis)]
+    if scenario.policy.replicas_alone and scenario.spec.recovery.rejoin_stall_s:
+        parts.append(_rejoins(scenario, axis, down))
     return _merged(parts, axis), Outages(broken, down)
 
 
-def _failures(spec: OperationSpec, fleet: list[Phase], axis: Axis, draws: Draws) -> _Failures:
-    causes = causes_of(spec)
-    last_node = np.array([phase.nodes for phase in fleet])
-    column = {name: np.array([getattr(c, name) for c in causes])[draws.cause] for name in ("detect_s", "repair_s")}
-    for name, given in (("detect_s", spec.recovery.detect_s), ("repair_s", spec.recovery.repair_s)):
-        if given is not None:
-            column[name] = np.full(len(draws.cause), given)
-    cv = np.array([c.cv for c in causes])[draws.cause]
-    detect = lognormal(column["detect_s"], cv if spec.recovery.detect_s is None else 0.0, draws.detect_z)
-    repair = lognormal(column["repair_s"], cv if spec.recovery.repair_s is None else 0.0, draws.repair_z)
-    detect = detect + (draws.person < np.array([c.person_share for c in causes])[draws.cause]) * spec.recovery.person_s
+def _failures(scenario: Scenario, axis: Axis, draws: Draws) -> _Failures:
+    spec, causes, fleet = scenario.spec, scenario.causes, scenario.phases
+    detect, repair = (_lasting(scenario, draws, name) for name in ("detect_s", "repair_s"))
+    detect = detect + (draws.person < causes.column("person_share")[draws.cause]) * spec.recovery.person_s
 
     phase = phase_at(fleet, draws.time_s)
-    joined = draws.node < last_node[phase]  # GPUs delivered but not yet in the job stand by, switched off
-    scope = np.array([c.scope for c in causes])[draws.cause]
+    joined = draws.node < np.array([p.nodes for p in fleet])[phase]  # those delivered but not yet in the job are off
     share = np.array([p.job_nodes / p.nodes for p in fleet])[phase]
-    stops_job = np.isin(scope, ("job", "fabric", "site")) | (draws.hit < share)
-    silent_s = np.array([c.found_after_s for c in causes])[draws.cause] * draws.found_e * stops_job
+    stops_job = causes.within(ANYWHERE)[draws.cause] | (draws.hit < share)
+    silent_s = causes.column("found_after_s")[draws.cause] * draws.found_e * stops_job
     found = draws.time_s + silent_s
     keep = joined & (found < axis.horizon_s)
     corrupt = np.where(silent_s > 0, axis.key(draws.replicate, draws.time_s), NONE)
     if spec.recovery.spare_nodes is None:  # a node from outside stands in at once; fabric and site still take repair
-        repair = np.where(np.isin(scope, ("fabric", "site")), repair, 0.0)
-    lost = np.where(scope == "rack", spec.fleet.nodes_per_rack, np.isin(scope, ("gpu", "node")))
+        repair = np.where(causes.within(WHOLE)[draws.cause], repair, 0.0)
+    lost = (causes.within(("rack",)) * spec.fleet.nodes_per_rack + causes.within(("gpu", "node")))[draws.cause]
     at = axis.key(draws.replicate, found)
     order = np.flatnonzero(keep)[np.argsort(at[keep], kind="stable")]
     phase = phase_at(fleet, found)
@@ -107,59 +100,54 @@ def _failures(spec: OperationSpec, fleet: list[Phase], axis: Axis, draws: Draws)
     return _Failures(*(v[order] for v in (*values, draws.restart_z, lost.astype(np.int64))))
 
 
-def _spare_at(fleet: list[Phase], axis: Axis, failures: _Failures, back: Array) -> Array:
+def _lasting(scenario: Scenario, draws: Draws, name: str) -> Array:
+    """Seconds of detection or repair of each failure: as given for all, or by its cause, with its spread."""
+    given = getattr(scenario.spec.recovery, name)
+    z = draws.detect_z if name == "detect_s" else draws.repair_z
+    if given is not None:
+        return lognormal(np.full(len(draws.cause), given), 0.0, z)
+    return lognormal(scenario.causes.column(name)[draws.cause], scenario.causes.column("cv")[draws.cause], z)
+
+
+def _spare_at(scenario: Scenario, axis: Axis, failures: _Failures, back: Array) -> Array:
     """Key at which a whole node stands in for each failed one (first lost, first served)."""
     lost = failures.nodes_lost
     returns = np.sort(np.repeat(back, lost))
     per_replicate = np.bincount(failures.replicate, weights=lost, minlength=axis.n_replicates).astype(np.int64)
     base = np.concatenate(([0], np.cumsum(per_replicate)[:-1])).astype(np.int64)
     count = np.cumsum(lost) - base[failures.replicate]
-    short = count - np.array([phase.spare_nodes for phase in fleet])[failures.phase]
+    short = count - np.array([phase.spare_nodes for phase in scenario.phases])[failures.phase]
     wait = (short > 0) & (lost > 0)
     place = np.clip(base[failures.replicate] + short - 1, 0, max(len(returns) - 1, 0))
     return np.where(wait, np.maximum(returns[place] if len(returns) else failures.at, failures.at), failures.at)
 
 
 def _crashes(
-    spec: OperationSpec, fleet: list[Phase], axis: Axis, failures: _Failures, back: Array, spare_at: Array
+    scenario: Scenario, axis: Axis, failures: _Failures, back: Array, spare_at: Array
 ) -> tuple[Stops, StepFunction]:
-    recovery = spec.recovery
-    scope = np.array([c.scope for c in causes_of(spec)])[failures.cause]
-    silent = failures.corrupt_since >= 0
-    near = np.isin(scope, ("job", "gpu", "node")) & ~silent
+    recovery, policy = scenario.spec.recovery, scenario.policy
+    near = scenario.causes.within(policy.near)[failures.cause] & ~(failures.corrupt_since >= 0)
+    whole = scenario.causes.within(WHOLE)[failures.cause]
     noticed = failures.at + failures.detect_s
-    whole = np.isin(scope, ("fabric", "site"))
     waited = np.maximum(np.maximum(noticed, spare_at), np.where(whole, back, noticed))
-    load = spec.checkpoint.bytes / spec.checkpoint.store_bytes_per_s if recovery.load_s is None else recovery.load_s
-    cold = np.array([phase.cold_start_s for phase in fleet])[failures.phase]
-    restart = cold + load
+    cold = np.array([phase.cold_start_s for phase in scenario.phases])[failures.phase]
     down = StepFunction(np.empty(0), np.empty(0))
-    if recovery.policy == "store":
-        near = np.ones(len(near), bool)
-    elif recovery.policy == "peer-memory":
-        restart = np.where(near, cold + recovery.peer_load_s, restart)
-    elif recovery.policy == "in-process":
-        restart = np.where(near, recovery.in_process_s + recovery.peer_load_s, restart)
-    else:
-        near = ~whole & ~silent
-        down = _replicas_down(spec, fleet, axis, failures, np.where(near, waited, noticed))
-        over = _too_few(spec, axis, down, failures)
-        waited = np.where(near, np.maximum(noticed, over), waited)
-        restart = np.where(near, recovery.stall_s, restart)
+    if policy.replicas_alone:
+        down = _replicas_down(scenario, axis, failures, np.where(near, waited, noticed))
+        waited = np.where(near, np.maximum(noticed, _too_few(scenario, axis, down, failures)), waited)
+    restart = np.where(near, policy.restart_s(recovery, cold), cold + scenario.load_s)
     restart = lognormal(restart, recovery.restart_cv, failures.restart_z)
-    keep = failures.stops_job & ~_in_window(spec, axis, failures)
+    keep = failures.stops_job & ~_in_window(scenario, axis, failures)
     columns = (failures.at, np.full(len(cold), CRASH), noticed, waited, waited + restart, near)
     stops = Stops(*(c[keep] for c in (*columns, failures.corrupt_since, failures.cause, failures.phase)))
     return stops, down
 
 
-def _replicas_down(
-    spec: OperationSpec, fleet: list[Phase], axis: Axis, failures: _Failures, healthy: Array
-) -> StepFunction:
+def _replicas_down(scenario: Scenario, axis: Axis, failures: _Failures, healthy: Array) -> StepFunction:
     """How many replicas are out, each counted once however many of its nodes have failed."""
-    recovery = spec.recovery
+    recovery = scenario.spec.recovery
     hit = failures.stops_job & (failures.nodes_lost > 0)
-    nodes = np.array([phase.nodes for phase in fleet])[failures.phase]
+    nodes = np.array([phase.nodes for phase in scenario.phases])[failures.phase]
     replica = np.minimum(failures.node * recovery.replicas // nodes, recovery.replicas - 1)[hit]
     row = failures.replicate[hit]
     start = failures.at[hit]
@@ -169,9 +157,9 @@ def _replicas_down(
     return StepFunction.from_intervals(starts % lane, ends % lane)
 
 
-def _too_few(spec: OperationSpec, axis: Axis, down: StepFunction, failures: _Failures) -> Array:
+def _too_few(scenario: Scenario, axis: Axis, down: StepFunction, failures: _Failures) -> Array:
     """Key until which fewer than ``min_replicas`` run, at each failure; the failure's own key if enough do."""
-    allowed = spec.recovery.replicas - spec.recovery.min_replicas
+    allowed = scenario.spec.recovery.replicas - scenario.spec.recovery.min_replicas
     short = StepFunction(down.keys, (down.values > allowed + 0.5).astype(float))
     falling = short.keys[np.diff(short.values, prepend=0.0) < 0]
     if not len(falling):
@@ -181,20 +169,20 @@ def _too_few(spec: OperationSpec, axis: Axis, down: StepFunction, failures: _Fai
     return np.where(short.at(now) > 0, np.minimum(after, axis.ends[failures.replicate]), failures.at)
 
 
-def _in_window(spec: OperationSpec, axis: Axis, failures: _Failures) -> Array:
+def _in_window(scenario: Scenario, axis: Axis, failures: _Failures) -> Array:
     """Whether a failure falls into a maintenance window, when nothing runs that it could stop."""
-    if spec.maintenance.every_days is None:
+    maintenance = scenario.spec.maintenance
+    if maintenance.every_days is None:
         return np.zeros(len(failures.at), bool)
     time = failures.at - axis.starts[failures.replicate]
-    period = spec.maintenance.every_days * DAY_S
-    return (time >= period) & (time % period < spec.maintenance.duration_s)
+    period = maintenance.every_days * DAY_S
+    return (time >= period) & (time % period < maintenance.duration_s)
 
 
-def _planned(spec: OperationSpec, fleet: list[Phase], axis: Axis) -> list[Stops]:
+def _planned(scenario: Scenario, axis: Axis) -> list[Stops]:
     """Start, end, growth and maintenance of every replicate."""
+    spec, fleet, load = scenario.spec, scenario.phases, scenario.load_s
     saving = spec.checkpoint.blocking + spec.checkpoint.background
-    load = spec.checkpoint.bytes / spec.checkpoint.store_bytes_per_s
-    load = load if spec.recovery.load_s is None else spec.recovery.load_s
 
     def stop(time: float, kind: int, saved: float, window: float, restart: float) -> Stops:
         at = axis.key(np.arange(axis.n_replicates), np.full(axis.n_replicates, time))
@@ -216,10 +204,10 @@ def _planned(spec: OperationSpec, fleet: list[Phase], axis: Axis) -> list[Stops]
     return [*parts, stop(axis.horizon_s, END, 0.0, 0.0, 0.0)]
 
 
-def _rejoins(spec: OperationSpec, axis: Axis, down: StepFunction) -> Stops:
+def _rejoins(scenario: Scenario, axis: Axis, down: StepFunction) -> Stops:
     at = down.keys[np.diff(down.values, prepend=0.0) < 0]
     none = np.full(len(at), NONE)
-    ready = at + spec.recovery.rejoin_stall_s
+    ready = at + scenario.spec.recovery.rejoin_stall_s
     fine = np.ones(len(at), bool)
     phase = np.zeros(len(at), np.int64)
     return Stops(at, np.full(len(at), REJOIN), at, at, ready, fine, none, none, phase)
@@ -229,7 +217,7 @@ def _merged(parts: list[Stops], axis: Axis) -> Stops:
     """All stops in order; what would happen after a replicate's end is cut off there."""
     names = list(Stops.__dataclass_fields__)
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    end = axis.ends[(columns["at"] // axis.stride).astype(np.int64)]
+    end = axis.ends[axis.replicate(columns["at"])]
     for name in ("noticed", "waited", "ready"):
         columns[name] = np.minimum(columns[name], end)
     order = np.lexsort((columns["kind"], columns["at"]))

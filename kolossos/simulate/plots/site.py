@@ -6,8 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from kolossos.simulate.draw import causes_of
-from kolossos.simulate.phases import lots
 from kolossos.simulate.play import Outcome, Played
 from kolossos.simulate.power import step_power
 from kolossos.simulate.spec import DAY_S
@@ -18,7 +16,7 @@ TEAL, CORAL, DARK = "#2a9d8f", "#e76f51", "#264653"
 
 def plot_power(outcome: Outcome, played: Played) -> Figure:
     """A day of the last phase, as the grid sees it without smoothing; and three steps at the machines."""
-    spec, phase = outcome.spec, outcome.fleet[-1]
+    spec, phase = outcome.scenario.spec, outcome.scenario.phases[-1]
     power = step_power(spec, phase)
     figure, (day_axes, step_axes) = plt.subplots(2, 1, figsize=(11, 7.5), layout="constrained")
     first_day = int(min(np.ceil(phase.start_s / DAY_S) + 1, max(np.floor(spec.days) - 1, 0)))
@@ -71,14 +69,14 @@ def _smoothed(values: np.ndarray, width: int) -> np.ndarray:
 
 def plot_racks(outcome: Outcome, played: Played) -> Figure:
     """Nodes lost in one run in each rack, lot by lot."""
-    spec = outcome.spec
+    scenario, spec = outcome.scenario, outcome.scenario.spec
     per_rack = spec.fleet.nodes_per_rack
     columns = 80
-    failed, first_node, first_row = played.draws, 0, 0
-    took_node = np.isin([c.scope for c in causes_of(spec)], ("gpu", "node", "rack"))[failed.cause]
+    failed, first_row = played.draws, 0
+    took_node = scenario.causes.within(("gpu", "node", "rack"))[failed.cause]
     grids, marks = [], []
-    for lot in lots(spec):
-        nodes = lot.gpus // spec.fleet.gpus_per_node
+    for lot in scenario.lots:
+        nodes, first_node = lot.nodes, lot.first_node
         mine = took_node & (failed.node >= first_node) & (failed.node < first_node + nodes)
         mine &= failed.time_s >= lot.joins * DAY_S
         racks = -(-nodes // per_rack)
@@ -89,14 +87,13 @@ def plot_racks(outcome: Outcome, played: Played) -> Figure:
         grid[:racks] = counts[:racks]
         grids.append(np.vstack((grid.reshape(rows, columns), np.full((1, columns), np.nan))))
         marks.append((first_row, lot))
-        first_node += nodes
         first_row += rows + 1
     image = np.vstack(grids)[:-1]
     figure, axes = plt.subplots(figsize=(12.5, 1.0 + 0.128 * len(image)), layout="constrained")
     shown = axes.imshow(image, cmap="magma_r", aspect="equal", vmin=0, interpolation="nearest")
     figure.colorbar(shown, ax=axes, label="nodes lost in this rack", pad=0.01)
     for row, lot in marks:
-        text = f"{lot.gpus:,} {lot.gpu}\nday {lot.joins:g}"
+        text = f"{lot.gpus:,} {lot.kind.name}\nday {lot.joins:g}"
         axes.annotate(text, (-1.2, row), ha="right", va="top", annotation_clip=False, fontsize=10)
     axes.set(xticks=[], yticks=[])
     axes.grid(False)

@@ -1,15 +1,16 @@
 """What fails, how often, and who notices: one cause a row, in tables with sources."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from kolossos.errors import InputError, nearest
 from kolossos.specs.strict import Spec, read_toml
 
 TABLES = Path(__file__).parent / "tables/failures"
 Kind = Literal["gpu", "hbm", "nic", "network", "host", "software", "power", "sdc", "maintenance", "unknown"]
+Scope = Literal["job", "gpu", "node", "rack", "fabric", "site"]
 
 
 class CauseSpec(Spec):
@@ -18,7 +19,7 @@ class CauseSpec(Spec):
     name: str
     kind: Kind
     per_1000_node_days: NonNegativeFloat
-    scope: Literal["job", "gpu", "node", "rack", "fabric", "site"] = Field(
+    scope: Scope = Field(
         default="node",
         description="what is lost: nothing (job), a node (gpu, node), its rack, or all until repaired (fabric, site)",
     )
@@ -42,7 +43,8 @@ class FailureTable(Spec):
 
 
 class FailureSpec(Spec):
-    """Which table, scaled how, and how rates change with age and from node to node."""
+    """Which table, scaled how, and how rates change with age and from node to node. Names are looked up by
+    ``kolossos.simulate.scenario``, once."""
 
     table: str = "llama3-2024"
     causes: list[CauseSpec] | None = Field(default=None, description="instead of a table")
@@ -57,17 +59,6 @@ class FailureSpec(Spec):
     lemon_share: float = Field(default=0.0, ge=0.0, lt=1.0, description="repeat offenders; RSC-1: 0.012")
     lemon_factor: float = Field(default=1.0, ge=1.0, description="their rate over that of other nodes")
     lemon_evict_after: PositiveInt | None = Field(default=None, description="failures until one is taken out for good")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.causes is None:
-            load_table(self.table)
-        return self
-
-    def resolved(self) -> list[CauseSpec]:
-        """The causes with ``scale`` applied (``job_mtbf_s`` needs the fleet: see draw.py)."""
-        causes = self.causes if self.causes is not None else load_table(self.table).causes
-        return [c.model_copy(update={"per_1000_node_days": c.per_1000_node_days * self.scale}) for c in causes]
 
 
 def table_names() -> list[str]:

@@ -17,8 +17,8 @@ from kolossos.errors import InputError
 from kolossos.simulate.buckets import BUCKETS
 from kolossos.simulate.optimise import Search
 from kolossos.simulate.play import Outcome, Played, ideal_tokens, play, prepare
-from kolossos.simulate.plots_policy import plot_policy
-from kolossos.simulate.plots_site import plot_power, plot_racks
+from kolossos.simulate.plots.policy import plot_policy
+from kolossos.simulate.plots.site import plot_power, plot_racks
 from kolossos.simulate.spec import DAY_S
 from kolossos.simulate.states import STATES, timeline_of
 
@@ -43,8 +43,8 @@ def write_plots(outcome: Outcome, search: Search | None, folder: Path) -> list[P
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--plots {folder}: {error.strerror}") from None
-    played = play(outcome.spec, prepare(outcome.spec, range(1)), outcome.interval_s)
+        raise InputError(f"{folder}: {error.strerror}") from None
+    played = play(outcome.scenario, prepare(outcome.scenario, range(1)), outcome.interval_s)
     made = []
     with plt.rc_context(STYLE):
         figures: dict[str, Figure] = {
@@ -64,7 +64,7 @@ def write_plots(outcome: Outcome, search: Search | None, folder: Path) -> list[P
 
 def plot_timeline(outcome: Outcome, played: Played) -> Figure:
     """Tokens over time with their band, above every minute of one run, a day a row."""
-    spec = outcome.spec
+    spec = outcome.scenario.spec
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(11, 9), height_ratios=(1, 1.7), layout="constrained", sharex=False
     )
@@ -72,9 +72,9 @@ def plot_timeline(outcome: Outcome, played: Played) -> Figure:
     low, middle, high = np.quantile(outcome.curve_tokens, [0.05, 0.5, 0.95], axis=0) / 1e12
     top.fill_between(days, low, high, color=STATE_COLOURS[0], alpha=0.3, label="5 to 95 % of runs")
     top.plot(days, middle, color=STATE_COLOURS[0], linewidth=2, label="median")
-    ideal = [ideal_tokens(spec.model_copy(update={"days": float(day)}), _until(outcome, day)) for day in days[1:]]
+    ideal = [ideal_tokens(_until(outcome, day), float(day)) for day in days[1:]]
     top.plot(days, np.array([0.0, *ideal]) / 1e12, color="0.5", linestyle="--", label="if nothing ever failed")
-    for phase in outcome.fleet[1:]:
+    for phase in outcome.scenario.phases[1:]:
         top.axvline(phase.start_s / DAY_S, color="0.7", linewidth=1)
         gpus = phase.nodes * spec.fleet.gpus_per_node
         place = (phase.start_s / DAY_S, 0.98)
@@ -93,7 +93,7 @@ def plot_timeline(outcome: Outcome, played: Played) -> Figure:
 
 def _minutes(axes: Any, outcome: Outcome, played: Played) -> None:
     """Every two minutes of one run as a calendar: a row a day."""
-    days = int(np.ceil(outcome.spec.days))
+    days = int(np.ceil(outcome.scenario.spec.days))
     seconds = (np.arange(days * 720) + 0.5) * 120.0
     image = timeline_of(played).at(np.minimum(seconds, played.axis.horizon_s)).reshape(days, 720).astype(float)
     image.ravel()[seconds > played.axis.horizon_s] = np.nan
@@ -136,7 +136,7 @@ def plot_hours(outcome: Outcome) -> Figure:
                       textcoords="offset points", va="center", color="0.25")  # fmt: skip
     axes.set_xlim(0, max(means) * 1.4)
     axes.grid(axis="y", visible=False)
-    title = f"{outcome.spec.name}: where {_count(delivered.mean() / 3600.0)} delivered GPU-hours went"
+    title = f"{outcome.scenario.spec.name}: where {_count(delivered.mean() / 3600.0)} delivered GPU-hours went"
     figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
     axes.set(xlabel="share of delivered GPU-hours, % (whiskers: 5 to 95 % of runs)")
     return figure
@@ -150,4 +150,4 @@ def _count(value: float) -> str:
 
 
 def _until(outcome: Outcome, day: float) -> list:
-    return [phase for phase in outcome.fleet if phase.start_s < day * DAY_S]
+    return [phase for phase in outcome.scenario.phases if phase.start_s < day * DAY_S]

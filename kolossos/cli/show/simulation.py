@@ -1,4 +1,4 @@
-"""Tables for people, from the dictionaries of ``summary``."""
+"""Simulated runs and searches for people, from the dictionaries of ``kolossos.simulate``."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from rich.table import Table
 
 from kolossos.simulate.buckets import BUCKETS
 from kolossos.simulate.optimise import Search
+from kolossos.simulate.policies import load_policy
 
 Quantiles = dict[str, float]
 
@@ -34,16 +35,17 @@ def print_run(figures: dict[str, Any], console: Console | None = None) -> None:
 def print_search(figures: dict[str, Any], search: Search, console: Console | None = None) -> None:
     """The candidates by interval, spares and replicas, best first."""
     console = console or Console()
-    unit = "tokens/day" if search.objective == "tokens-per-day" else "USD per 1e12 tokens"
-    table = Table("interval", "spare nodes", "replicas", unit, "goodput", "against best", box=None, pad_edge=False)
+    objective = search.objective
+    headers = ("interval", "spare nodes", "replicas", objective.unit, "goodput", "against best")
+    table = Table(*headers, box=None, pad_edge=False)
     for column in table.columns:
         column.justify = "right"
-    sign = -1.0 if search.objective == "tokens-per-day" else 1.0
-    best = float(search.best.value(search.objective).mean())
-    unique = {(c.interval_s, c.spec.recovery.spare_nodes, c.spec.recovery.replicas): c for c in search.tried}
-    for c in sorted(unique.values(), key=lambda c: sign * float(c.value(search.objective).mean()))[:15]:
-        value = float(c.value(search.objective).mean())
-        cells = (str(c.spec.recovery.spare_nodes), str(c.spec.recovery.replicas), f"{value:,.4g}")
+    best = float(objective.value(search.best.outcome).mean())
+    recovery = [candidate.scenario.spec.recovery for candidate in search.tried]
+    unique = {(c.interval_s, r.spare_nodes, r.replicas): (c, r) for c, r in zip(search.tried, recovery, strict=True)}
+    for c, r in sorted(unique.values(), key=lambda row: objective.loss(row[0].outcome))[:15]:
+        value = float(objective.value(c.outcome).mean())
+        cells = (str(r.spare_nodes), str(r.replicas), f"{value:,.4g}")
         goodput = f"{c.outcome.goodput.mean():.2%}"
         table.add_row(duration(c.interval_s), *cells, goodput, f"{value / best - 1:+.2%}")
     console.print(table)
@@ -85,7 +87,8 @@ def amounts(q: Quantiles) -> tuple[str, str]:
     return amount(q["mean"]), f"{amount(q['p05'])} to {amount(q['p95'])}"
 
 
-def _plain(*headers: str) -> Table:
+def plain_table(*headers: str) -> Table:
+    """A table without lines, numbers to the right."""
     table = Table(*headers, box=None, pad_edge=False, header_style="bold")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -93,7 +96,7 @@ def _plain(*headers: str) -> Table:
 
 
 def _arrives(figures: dict[str, Any]) -> Table:
-    table = _plain("what arrives", "", "5 to 95 %")
+    table = plain_table("what arrives", "", "5 to 95 %")
     table.add_row("tokens", *amounts(figures["tokens"]))
     table.add_row("goodput (of the promised speed)", *span(figures["goodput"], ".1%"))
     table.add_row("effective training time", *span(figures["effective_time_share"], ".1%"))
@@ -110,7 +113,7 @@ def _arrives(figures: dict[str, Any]) -> Table:
 
 def _lost(figures: dict[str, Any]) -> Table:
     delivered = figures["gpu_hours_total"] - figures["gpu_hours"]["not_arrived"]["mean"]
-    table = _plain("where the GPU-hours went", "", "5 to 95 %", "of delivered")
+    table = plain_table("where the GPU-hours went", "", "5 to 95 %", "of delivered")
     rows = sorted(figures["gpu_hours"].items(), key=lambda item: -item[1]["mean"])
     for name, hours in rows:
         if hours["mean"] > 0:
@@ -120,7 +123,7 @@ def _lost(figures: dict[str, Any]) -> Table:
 
 
 def _fleet(figures: dict[str, Any]) -> Table:
-    table = _plain("from day", "GPUs", "spare nodes", "step", "tokens a day", "5 to 95 %", "cold start")
+    table = plain_table("from day", "GPUs", "spare nodes", "step", "tokens a day", "5 to 95 %", "cold start")
     for phase in figures["phases"]:
         mean, spread = amounts(phase["tokens_per_day"])
         cells = (f"{phase['gpus']:,}", str(phase["spare_nodes"]), duration(phase["step_time_s"]), mean, spread)
@@ -129,7 +132,7 @@ def _fleet(figures: dict[str, Any]) -> Table:
 
 
 def _power(figures: dict[str, Any]) -> Table:
-    table = _plain("from day", "site", "over limit", "step swing", "to smooth it", "stop", "its ramp")
+    table = plain_table("from day", "site", "over limit", "step swing", "to smooth it", "stop", "its ramp")
     for phase in figures["phases"]:
         p = phase["power"]
         over = f"[red]{si(p['over_limit_watts'], 'W')}[/red]" if p["over_limit_watts"] else "no"
@@ -140,7 +143,7 @@ def _power(figures: dict[str, Any]) -> Table:
 
 
 def _money(figures: dict[str, Any]) -> Table:
-    table = _plain("energy and money", "", "5 to 95 %")
+    table = plain_table("energy and money", "", "5 to 95 %")
     energy = figures["energy_mwh"]
     spread = f"{si(energy['p05'] * 1e6, 'Wh')} to {si(energy['p95'] * 1e6, 'Wh')}"
     table.add_row("energy", si(energy["mean"] * 1e6, "Wh"), spread)
@@ -155,7 +158,7 @@ def _money(figures: dict[str, Any]) -> Table:
 
 def _policies(found: dict[str, Any]) -> Table:
     runs = next(iter(found.values()))["runs"]
-    table = _plain(f"policy, same {runs} runs", "goodput", "5 to 95 %", "tokens", "checkpoint every")
+    table = plain_table(f"policy, same {runs} runs", "goodput", "5 to 95 %", "tokens", "checkpoint every")
     for name, row in found.items():
         tokens = amount(row["tokens"]["mean"])
         table.add_row(name, *span(row["goodput"], ".1%"), tokens, duration(row["checkpoint_interval_s"]))
@@ -164,46 +167,12 @@ def _policies(found: dict[str, Any]) -> Table:
 
 def _best_line(best: dict[str, Any], intervals: dict[str, float]) -> str:
     low, high = best["near_best_interval_s"]
-    replicas = f", {best['replicas']} replicas" if best["policy"] == "shrink-and-heal" else ""
+    varied = "".join(f", {best[key]} {key.replace('_', ' ')}" for key in load_policy(best["policy"]).search)
     line = (
         f"Best on the same failures ({best['replicates']} runs): a checkpoint every "
         f"[bold]{duration(best['checkpoint_interval_s'])}[/bold] (within 0.1 % from {duration(low)} to "
-        f"{duration(high)}), [bold]{best['spare_nodes']}[/bold] spare nodes{replicas}. "
+        f"{duration(high)}), [bold]{best['spare_nodes']}[/bold] spare nodes{varied}. "
         f"Young says {duration(intervals['young_s'])}, Daly {duration(intervals['daly_s'])}"
     )
     gain = best.get("gain_over_young")
     return line + (f": the best delivers {gain['mean']:+.2%} tokens over Young's." if gain else ".")
-
-
-def print_comparison(figures: dict[str, Any], console: Console | None = None) -> None:
-    """Published beside simulated, and the ETTR formula over its grid."""
-    console = console or Console()
-    table = _plain("figure", "published", "simulated", "5 to 95 %", "agrees", "check")
-    for row in figures["rows"]:
-        found = row["simulated"]
-        spread = f"{found['p05']:.4g} to {found['p95']:.4g}" if "p05" in found else ""
-        agrees = {True: "yes", False: "[red]no[/red]", None: "-"}[row["agrees"]]
-        table.add_row(row["quantity"], row["published"], f"{found['mean']:.4g}", spread, agrees, row["check"])
-    console.print(table)
-    for row in figures["rows"]:
-        console.print(f"{row['id']}: {row['inputs']}. {row['note']} [{row['source']}]", style="dim", markup=False)
-    s = figures["summary"]
-    console.print(
-        f"Expected ETTR (arXiv:2410.21680), {s['ettr_cells']} cells of size, interval and restart: where a failure per "
-        f"cycle is unlikely ({s['ettr_cells_where_assumptions_hold']} cells) the simulation is within "
-        f"{s['largest_difference_there_points']:.2f} points of the formula; elsewhere the formula is off by up to "
-        f"{s['largest_difference_elsewhere_points']:.0f} points, for it leaves out failures during lost work and "
-        f"recovery (it may fall below 0). Against the exact expectation the simulation is nowhere further than "
-        f"{s['largest_distance_from_exact_in_standard_errors']:.1f} standard errors."
-    )
-
-
-def print_file_comparison(figures: dict[str, Any], console: Console | None = None) -> None:
-    """The user's published figures beside the simulated ones."""
-    console = console or Console()
-    table = _plain("figure", "published", "simulated", "5 to 95 %", "relative error", "inside")
-    for row in figures["rows"]:
-        error = "-" if row["relative_error"] is None else f"{row['relative_error']:+.1%}"
-        inside = "yes" if row["within_5_to_95"] else "no"
-        table.add_row(row["figure"], f"{row['published']:.5g}", *span(row, ".5g"), error, inside)
-    console.print(table if figures["rows"] else "no published figures in the file; kolossos simulate shows the run")
