@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kolossos.cli.main import main
-from kolossos.race.years import LIMITS, Race, run_race, share_out
 from kolossos.race.assumptions import RaceAssumptions, load_assumptions, load_sites
 from kolossos.race.backtest import LAST_SEEN, backtest, coverage
 from kolossos.race.draws import Draws, spread
 from kolossos.race.sites import Site, built_power, planned_power, sites_known
+from kolossos.race.years import LIMITS, Race, run_race, share_out
 
 REPLICATES = 400
 

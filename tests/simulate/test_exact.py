@@ -4,10 +4,10 @@ from math import exp
 
 import numpy as np
 import pytest
-from conftest import merged, operation
 from event_by_event import run as run_event_by_event
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_operations import merged, operation
 
 from kolossos.simulate.closed_forms import (
     daly_expected_s,

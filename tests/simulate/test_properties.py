@@ -5,19 +5,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import operation
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_operations import operation
 
 from kolossos.simulate import play as playing
 from kolossos.simulate.buckets import BUCKETS
 from kolossos.simulate.play import prepare, simulate
+from kolossos.simulate.policies import policy_names
 from kolossos.simulate.power import energy_mwh
 from kolossos.simulate.summary import summary
 
 DAY = 86_400.0
 SCOPES = ("job", "gpu", "node", "rack", "fabric", "site")
-POLICIES = ("store", "peer-memory", "in-process", "shrink-and-heal")
+POLICIES = policy_names()
 
 
 @st.composite
@@ -76,15 +77,15 @@ def operations(draw: Any) -> Any:
 @given(spec=operations(), interval=st.floats(1.0, 20_000.0))
 def test_every_gpu_second_is_in_exactly_one_bucket(spec: Any, interval: float) -> None:
     outcome = simulate(spec, interval)
-    gpus = spec.fleet.gpus + sum(lot.gpus for lot in spec.fleet.growth)
+    gpus = sum(lot.gpus for lot in spec.lots)
     total = sum((outcome.gpu_s[name] for name in BUCKETS), np.zeros(3))
-    assert total == pytest.approx(np.full(3, gpus * spec.days * DAY), rel=1e-9)
+    assert total == pytest.approx(np.full(3, gpus * spec.horizon_s), rel=1e-9)
     for name in BUCKETS:
         assert (outcome.gpu_s[name] >= -1e-3).all(), name
     assert (outcome.goodput <= 1.0 + 1e-9).all()
     assert (np.diff(outcome.curve_tokens, axis=1) >= -1e-6).all()
     assert outcome.curve_tokens[:, -1] == pytest.approx(outcome.tokens, abs=1e-6)
-    assert (energy_mwh(spec, outcome.gpu_s) >= 0.0).all()
+    assert (energy_mwh(outcome) >= 0.0).all()
 
 
 @settings(deadline=None, max_examples=25)
@@ -97,17 +98,18 @@ def test_replicates_do_not_depend_on_how_they_are_grouped(spec: Any) -> None:
 
 
 def test_same_seed_same_bytes_and_another_seed_others() -> None:
-    spec = operation(days=20.0, replicates=5, failures={"causes": None, "scale": 100.0, "table": "llama3-2024"})
+    changes = {"days": 20.0, "replicates": 5, "failures": {"causes": None, "scale": 100.0, "table": "llama3-2024"}}
+    spec = operation(**changes)
     first, again = (json.dumps(summary(simulate(spec, 300.0))) for _ in range(2))
     assert first == again
-    assert first != json.dumps(summary(simulate(spec.model_copy(update={"seed": 1}), 300.0)))
+    assert first != json.dumps(summary(simulate(operation(**{**changes, "seed": 1}), 300.0)))
 
 
 def test_a_policy_does_not_change_the_failures_it_meets() -> None:
     spec = operation(days=20.0, fleet={"gpus": 8000}, failures={"causes": None})
     draws = prepare(spec, range(2)).draws
     for change in ({"policy": "shrink-and-heal"}, {"spare_nodes": 30}, {"restart_s": 5000.0}):
-        other = prepare(spec.model_copy(update={"recovery": spec.recovery.model_copy(update=change)}), range(2)).draws
+        other = prepare(spec.with_recovery(**change), range(2)).draws
         assert (other.time_s == draws.time_s).all()
         assert (other.node == draws.node).all()
 
