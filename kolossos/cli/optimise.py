@@ -38,9 +38,9 @@ def optimise(
     """Search checkpoint interval, spare nodes and replicas with common random numbers."""
     from kolossos.cli.simulate_options import scenario_of
     from kolossos.errors import InputError
-    from kolossos.simulate.objectives import objective_of
-    from kolossos.simulate.optimise import optimise as search_best
-    from kolossos.simulate.search_summary import best_as_dict, search_as_dict
+    from kolossos.simulate.search.objectives import objective_of
+    from kolossos.simulate.search.optimise import optimise as search_best
+    from kolossos.simulate.search.summary import best_as_dict, search_as_dict
 
     chosen = objective_of(objective)
     if replicates < 1:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from kolossos.simulate.objectives import TOKENS_PER_DAY
-from kolossos.simulate.optimise import Search, optimise, policies, resolved_interval_s
-from kolossos.simulate.play import Outcome, simulate
+from kolossos.simulate.engine.play import Outcome, simulate
 from kolossos.simulate.scenario import Scenario
-from kolossos.simulate.search_summary import best_as_dict, policies_as_dict
+from kolossos.simulate.search.objectives import TOKENS_PER_DAY
+from kolossos.simulate.search.optimise import Search, optimise, policies, resolved_interval_s
+from kolossos.simulate.search.summary import best_as_dict, policies_as_dict
 from kolossos.simulate.summary import summary
 
 

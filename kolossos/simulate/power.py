@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kolossos.simulate.engine.play import Outcome
 from kolossos.simulate.fleet import Phase
 from kolossos.simulate.piecewise import Array
-from kolossos.simulate.play import Outcome
 from kolossos.simulate.scenario import Scenario
 from kolossos.simulate.spec import OperationSpec
 from kolossos.specs.gpu import GpuSpec

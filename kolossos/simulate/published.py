@@ -14,12 +14,13 @@ import numpy as np
 from kolossos.errors import InputError
 from kolossos.simulate.build import operation_values_of, parse_operation
 from kolossos.simulate.closed_forms import exact_efficiency, rsc_expected_ettr
+from kolossos.simulate.engine.play import Outcome, simulate
 from kolossos.simulate.failures import load_table
-from kolossos.simulate.optimise import resolved_interval_s
-from kolossos.simulate.play import Outcome, simulate
+from kolossos.simulate.quantiles import quantiles
 from kolossos.simulate.scenario import resolve
+from kolossos.simulate.search.optimise import resolved_interval_s
 from kolossos.simulate.spec import OperationSpec
-from kolossos.simulate.summary import quantiles, summary
+from kolossos.simulate.summary import summary
 
 LLAMA = "The Llama 3 Herd of Models, arXiv:2407.21783, section 3.3.4"
 RSC = "Revisiting Reliability in Large-Scale ML Research Clusters, arXiv:2410.21680"

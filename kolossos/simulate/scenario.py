@@ -60,6 +60,15 @@ class Scenario:
         load = self.spec.recovery.load_s
         return self.spec.checkpoint.bytes / self.spec.checkpoint.store_bytes_per_s if load is None else load
 
+    @property
+    def mtbf_s(self) -> float:
+        """Mean time between interruptions of the first job, by the table's rates (no age)."""
+        first = self.phases[0]
+        anywhere = self.causes.per_1000_node_days(ANYWHERE)
+        in_job = self.causes.per_1000_node_days() - anywhere
+        per_day = (anywhere * first.nodes + in_job * first.job_nodes) / 1000.0
+        return DAY_S / per_day if per_day else float("inf")
+
     def with_recovery(self, **changes: Any) -> "Scenario":
         """The same run, on the same failures, with other values of ``recovery``."""
         return self._with(self.spec.model_copy(update={"recovery": self.spec.recovery.model_copy(update=changes)}))

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from kolossos.simulate.buckets import BUCKETS
-from kolossos.simulate.optimise import mtbf_s, reference_intervals_s
+from kolossos.simulate.closed_forms import reference_intervals_s
+from kolossos.simulate.engine.buckets import BUCKETS
+from kolossos.simulate.engine.play import Outcome
 from kolossos.simulate.piecewise import Array
-from kolossos.simulate.play import Outcome
 from kolossos.simulate.power import cost_usd, energy_mwh, rent_usd, step_power
+from kolossos.simulate.quantiles import quantiles
 from kolossos.simulate.scenario import Scenario
 from kolossos.simulate.spec import DAY_S
-from kolossos.specs.interval import POINTS
 
 HOUR_S = 3600.0
 ASSUMPTIONS = (
@@ -28,13 +28,6 @@ ASSUMPTIONS = (
 )
 
 OUTSIDE = "spares come from outside the fleet whenever one is needed (recovery.spare_nodes is not set)"
-
-
-def quantiles(values: Array) -> dict[str, float]:
-    """Mean and 5, 50, 95 % over the replicates."""
-    with np.errstate(invalid="ignore"):
-        points = np.quantile(values, list(POINTS.values()))
-    return {"mean": float(values.mean()), **{name: float(p) for name, p in zip(POINTS, points, strict=True)}}
 
 
 def as_json(figures: dict[str, Any]) -> str:
@@ -81,7 +74,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
             "background_s": spec.checkpoint.background,
             "young_s": young,
             "daly_s": daly,
-            "mtbf_s": mtbf_s(scenario),
+            "mtbf_s": scenario.mtbf_s,
         },
         "energy_mwh": quantiles(energy),
         "carbon_t": quantiles(energy * spec.power.gco2_per_kwh / 1000.0),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kolossos.simulate.play import Played
+from kolossos.simulate.engine.play import Played
 
 
 @pytest.fixture

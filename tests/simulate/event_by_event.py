@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import count
 
-from kolossos.simulate.draw import Draws
+from kolossos.simulate.engine.draw import Draws
 from kolossos.simulate.scenario import Scenario
 
 FAILURE, RETURN, SERVED, READY, SAVE, SAVED, USABLE, RESUME = range(8)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from kolossos.simulate.draw import Draws
-from kolossos.simulate.play import Played, Prepared, play
+from kolossos.simulate.engine.draw import Draws
+from kolossos.simulate.engine.play import Played, Prepared, play
 from kolossos.simulate.scenario import Scenario, resolve
 from kolossos.simulate.spec import OperationSpec
 

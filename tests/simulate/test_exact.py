@@ -16,8 +16,8 @@ from kolossos.simulate.closed_forms import (
     rsc_expected_ettr,
     young_interval_s,
 )
-from kolossos.simulate.play import play, prepare, simulate
-from kolossos.simulate.stops import CRASH
+from kolossos.simulate.engine.play import play, prepare, simulate
+from kolossos.simulate.engine.stops import CRASH
 
 HOUR = 3600.0
 ANY = {"name": "any", "kind": "unknown", "scope": "job", "per_1000_node_days": 1.0, "detect_s": 0.0}

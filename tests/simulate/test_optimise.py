@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from small_operations import operation
 
-from kolossos.simulate.objectives import COST_PER_TOKEN, TOKENS_PER_DAY
-from kolossos.simulate.optimise import best_interval, optimise, reference_intervals_s
-from kolossos.simulate.play import prepare, prepared, simulate
-from kolossos.simulate.search_summary import best_as_dict
+from kolossos.simulate.closed_forms import reference_intervals_s
+from kolossos.simulate.engine.play import prepare, prepared, simulate
+from kolossos.simulate.search.objectives import COST_PER_TOKEN, TOKENS_PER_DAY
+from kolossos.simulate.search.optimise import best_interval, optimise
+from kolossos.simulate.search.summary import best_as_dict
 
 CAUSE = {"name": "any", "kind": "gpu", "scope": "job", "per_1000_node_days": 1.0, "detect_s": 0.0}
 

@@ -5,7 +5,7 @@ import pytest
 from small_operations import operation
 
 from kolossos.simulate.build import operation_of
-from kolossos.simulate.play import simulate
+from kolossos.simulate.engine.play import simulate
 from kolossos.simulate.power import energy_mwh
 from kolossos.simulate.scenario import resolve
 from kolossos.specs.catalogue import load_gpu

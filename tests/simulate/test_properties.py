@@ -9,10 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_operations import operation
 
-from kolossos.simulate import play as playing
-from kolossos.simulate.buckets import BUCKETS
+from kolossos.simulate.engine import play as playing
+from kolossos.simulate.engine.buckets import BUCKETS
+from kolossos.simulate.engine.play import prepare, simulate
 from kolossos.simulate.piecewise import Axis
-from kolossos.simulate.play import prepare, simulate
 from kolossos.simulate.policies import policy_names
 from kolossos.simulate.power import energy_mwh
 from kolossos.simulate.summary import summary

@@ -5,9 +5,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from kolossos.simulate.buckets import BUCKETS
-from kolossos.simulate.optimise import Search
+from kolossos.simulate.engine.buckets import BUCKETS
 from kolossos.simulate.policies import load_policy
+from kolossos.simulate.search.optimise import Search
 
 Quantiles = dict[str, float]
 

@@ -6,10 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from kolossos.simulate.optimise import Search, reference_intervals_s, spare_candidates
-from kolossos.simulate.play import Outcome, Prepared, ideal_tokens, prepared, simulate
+from kolossos.simulate.closed_forms import reference_intervals_s
+from kolossos.simulate.engine.play import Outcome, Prepared, ideal_tokens, prepared, simulate
 from kolossos.simulate.policies import policies_in_order
 from kolossos.simulate.scenario import Scenario
+from kolossos.simulate.search.optimise import Search, spare_candidates
 
 COLOURS = ("#264653", "#e9c46a", "#2a9d8f", "#e76f51", "#9b5de5", "#8d99ae", "#f4a261", "#457b9d")
 RUNS = 4

@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from kolossos.simulate.play import Outcome, Played
+from kolossos.simulate.engine.play import Outcome, Played
+from kolossos.simulate.engine.states import KEPT, LOST, timeline_of
 from kolossos.simulate.power import step_power
 from kolossos.simulate.spec import DAY_S
-from kolossos.simulate.states import KEPT, LOST, timeline_of
 
 TEAL, CORAL, DARK = "#2a9d8f", "#e76f51", "#264653"
 

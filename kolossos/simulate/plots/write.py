@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from kolossos.errors import InputError
-from kolossos.simulate.buckets import BUCKETS
-from kolossos.simulate.optimise import Search
-from kolossos.simulate.play import Outcome, Played, ideal_tokens, play, prepare
+from kolossos.simulate.engine.buckets import BUCKETS
+from kolossos.simulate.engine.play import Outcome, Played, ideal_tokens, play, prepare
+from kolossos.simulate.engine.states import STATES, timeline_of
 from kolossos.simulate.plots.policy import plot_policy
 from kolossos.simulate.plots.site import plot_power, plot_racks
+from kolossos.simulate.search.optimise import Search
 from kolossos.simulate.spec import DAY_S
-from kolossos.simulate.states import STATES, timeline_of
 
 STATE_COLOURS = ("#2a9d8f", "#e76f51", "#f4a261", "#9b5de5", "#e9c46a", "#8d99ae")
 STYLE: Any = {

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kolossos.simulate.buckets import BUCKETS, Accounts, accounts_of, slowdown_of
-from kolossos.simulate.draw import Draws, SlowDraws, draw, draw_pace, draw_slow
+from kolossos.simulate.engine.buckets import BUCKETS, Accounts, accounts_of, slowdown_of
+from kolossos.simulate.engine.draw import Draws, SlowDraws, draw, draw_pace, draw_slow
+from kolossos.simulate.engine.segments import Segments, segments_of
+from kolossos.simulate.engine.stops import CRASH, Outages, Stops, stops_of
 from kolossos.simulate.fleet import Phase
 from kolossos.simulate.piecewise import Array, Axis, StepFunction
 from kolossos.simulate.scenario import Scenario
-from kolossos.simulate.segments import Segments, segments_of
 from kolossos.simulate.spec import DAY_S
-from kolossos.simulate.stops import CRASH, Outages, Stops, stops_of
 
 EVENTS_PER_CHUNK = 250_000
 CURVE_POINTS = 121

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ValidationError
 
-from kolossos.simulate.closed_forms import daly_interval_s, young_interval_s
-from kolossos.simulate.objectives import TOKENS_PER_DAY, Objective
-from kolossos.simulate.play import Outcome, Prepared, prepared, simulate
+from kolossos.simulate.closed_forms import reference_intervals_s
+from kolossos.simulate.engine.play import Outcome, Prepared, prepared, simulate
 from kolossos.simulate.policies import policies_in_order
-from kolossos.simulate.scenario import ANYWHERE, Scenario
+from kolossos.simulate.scenario import Scenario
+from kolossos.simulate.search.objectives import TOKENS_PER_DAY, Objective
 from kolossos.simulate.spec import DAY_S, RecoverySpec
 
 GRID = np.geomspace(1 / 6, 40.0, 14)
@@ -52,24 +52,6 @@ def policies(scenario: Scenario, interval_s: float, runs: int = 4) -> dict[str, 
         tried = [_candidate(changed, chunks, interval) for interval in (interval_s, 4 * interval_s, 16 * interval_s)]
         made[policy] = _best(tried, TOKENS_PER_DAY)
     return made
-
-
-def mtbf_s(scenario: Scenario) -> float:
-    """Mean time between interruptions of the first job, by the table's rates (no age)."""
-    phase, causes = scenario.phases[0], scenario.causes
-    anywhere = causes.per_1000_node_days(ANYWHERE)
-    in_job = causes.per_1000_node_days() - anywhere
-    per_day = (anywhere * phase.nodes + in_job * phase.job_nodes) / 1000.0
-    return DAY_S / per_day if per_day else float("inf")
-
-
-def reference_intervals_s(scenario: Scenario) -> tuple[float, float]:
-    """Young's and Daly's interval of this run; what a checkpoint costs them is its blocking part."""
-    mtbf = mtbf_s(scenario)
-    if not np.isfinite(mtbf):
-        return scenario.horizon_s, scenario.horizon_s
-    write = max(scenario.spec.checkpoint.blocking, 1e-3)
-    return young_interval_s(write, mtbf), daly_interval_s(write, mtbf)
 
 
 def resolved_interval_s(scenario: Scenario, replicates: int = 8) -> float:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kolossos.errors import InputError, nearest
+from kolossos.simulate.engine.play import Outcome
 from kolossos.simulate.piecewise import Array
-from kolossos.simulate.play import Outcome
 from kolossos.simulate.power import cost_usd, energy_mwh
 
 

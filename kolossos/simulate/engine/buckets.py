@@ -5,13 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from kolossos.simulate.draw import SlowDraws
+from kolossos.simulate.engine.draw import SlowDraws
+from kolossos.simulate.engine.segments import Segments
+from kolossos.simulate.engine.stops import END, GROWTH, MAINTENANCE, Outages, Stops
 from kolossos.simulate.fleet import phase_on
 from kolossos.simulate.piecewise import Array, Axis, StepFunction, largest
 from kolossos.simulate.scenario import Scenario
-from kolossos.simulate.segments import Segments
 from kolossos.simulate.spec import DAY_S, OperationSpec
-from kolossos.simulate.stops import END, GROWTH, MAINTENANCE, Outages, Stops
 
 BUCKETS = {
     "productive": "steps that count",
@@ -90,10 +90,7 @@ def accounts_of(
     phases = len(scenario.phases)
     busy = np.bincount(segments.replicate * phases + segments.phase, work.busy_gpu_s, axis.n_replicates * phases)
     bounds = [*(axis.starts + phase.start_s for phase in scenario.phases), axis.ends]
-    on = [
-        levels.staffed.between(first, last) + levels.spare.between(first, last)
-        for first, last in pairwise(bounds)
-    ]
+    on = [levels.staffed.between(first, last) + levels.spare.between(first, last) for first, last in pairwise(bounds)]
     return Accounts(
         gpu_s=book,
         busy_gpu_s=busy.reshape(axis.n_replicates, phases),

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kolossos.simulate.engine.play import Played
+from kolossos.simulate.engine.stops import END, GROWTH, MAINTENANCE
 from kolossos.simulate.piecewise import Array
-from kolossos.simulate.play import Played
-from kolossos.simulate.stops import END, GROWTH, MAINTENANCE
 
 STATES = (
     "training, kept",

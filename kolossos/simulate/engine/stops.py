@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kolossos.simulate.draw import Draws, lognormal
+from kolossos.simulate.engine.draw import Draws, lognormal
 from kolossos.simulate.fleet import phase_at
 from kolossos.simulate.piecewise import Array, Axis, StepFunction, union
 from kolossos.simulate.scenario import ANYWHERE, WHOLE, Scenario

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kolossos.simulate.engine.stops import CRASH, END, NONE, Stops
 from kolossos.simulate.fleet import Phase, phase_on
 from kolossos.simulate.piecewise import Array, Axis, StepFunction
 from kolossos.simulate.scenario import Scenario
-from kolossos.simulate.stops import CRASH, END, NONE, Stops
 
 GRACE = 1e-6
 """Against rounding where a stop falls on a checkpoint to the microsecond."""

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from kolossos.simulate.optimise import Candidate, Search
-from kolossos.simulate.play import ideal_tokens
+from kolossos.simulate.engine.play import ideal_tokens
+from kolossos.simulate.quantiles import quantiles
 from kolossos.simulate.scenario import Scenario
-from kolossos.simulate.summary import quantiles
+from kolossos.simulate.search.optimise import Candidate, Search
 
 
 def search_as_dict(search: Search) -> dict[str, Any]:
