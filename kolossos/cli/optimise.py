@@ -13,7 +13,9 @@ def optimise(
         str | None, typer.Argument(help="A model of the catalogue, or a TOML file.", show_default=False)
     ] = None,
     cluster: Annotated[str, typer.Option(help="A cluster of the catalogue, or a TOML file.")] = "colossus-100k",
-    objective: Annotated[str, typer.Option(help="tokens-per-day or cost-per-token.")] = "tokens-per-day",
+    objective: Annotated[
+        str, typer.Option(help="What counts as best, such as tokens-per-day or cost-per-token.")
+    ] = "tokens-per-day",
     days: Annotated[float | None, typer.Option(help="Length of the run.", show_default="90")] = None,
     grow: Annotated[str | None, typer.Option(help="GPUs that come later.", show_default=False)] = None,
     step_time: Annotated[

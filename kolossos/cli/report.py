@@ -43,8 +43,7 @@ def report(
     from rich.console import Console
 
     console = Console()
-    for line in document.markdown.split("\n## Model")[0].splitlines():
-        if line:
-            console.print(line, markup=False, highlight=False)
+    for line in document.in_short:
+        console.print(line, markup=False, highlight=False)
     for path in written:
         console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)

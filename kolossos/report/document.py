@@ -26,6 +26,11 @@ class Report:
     html: str
 
     @property
+    def in_short(self) -> list[str]:
+        """Title and first section, line by line, for a terminal."""
+        return [line for line in self.markdown.split("\n## Model")[0].splitlines() if line]
+
+    @property
     def json(self) -> str:
         """The record as text."""
         return json.dumps(self.record, indent=1, allow_nan=False) + "\n"
