@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kolossos.simulate.piecewise import Array, Axis
-from kolossos.simulate.spec import DAY_S, FleetSpec, LotSpec, OperationSpec
+from kolossos.simulate.spec import DAY_S, FleetSpec, LotSpec, OperationSpec, StepDrawSpec
 from kolossos.specs.catalogue import load_gpu
 from kolossos.specs.draw import MEAN_SHARE_OF_TDP, gpu_watts
 from kolossos.specs.gpu import GpuSpec
@@ -82,7 +82,7 @@ def phases_of(spec: OperationSpec, lots: tuple[Lot, ...]) -> tuple[Phase, ...]:
         if index and spec.step.times_after_growth_s:
             step = spec.step.times_after_growth_s[index - 1] / job_share
         nodes = gpus // spec.fleet.gpus_per_node
-        busy, idle = _mean_watts(spec, members, _busy_share(spec, index))
+        busy, idle = _mean_watts(spec, members, spec.step.draws[index] if spec.step.draws else None)
         restart = spec.recovery.restart_s
         made.append(
             Phase(
@@ -121,29 +121,24 @@ def _capability(members: list[Lot]) -> float:
     return sum(lot.gpus * lot.kind.peak("bf16") for lot in members)
 
 
-def _busy_share(spec: OperationSpec, index: int) -> float | None:
-    """Promised share of the step in which a GPU computes, in phase ``index``; None: not known."""
-    later = spec.step.busy_shares_after_growth
-    return later[index - 1] if index and later is not None else spec.step.busy_share
-
-
-def _mean_watts(spec: OperationSpec, members: list[Lot], busy_share: float | None) -> tuple[float, float]:
+def _mean_watts(spec: OperationSpec, members: list[Lot], draw: StepDrawSpec | None) -> tuple[float, float]:
     """Watts of a busy and of an idle GPU of the fleet: what was given for all, or each kind's own."""
     busy, idle = spec.power.gpu_watts, spec.power.gpu_idle_watts
     kinds = {lot.kind.name: lot.kind for lot in members}
     gpus = sum(lot.gpus for lot in members)
     shares = {name: sum(lot.gpus for lot in members if lot.kind.name == name) / gpus for name in kinds}
     if busy is None:
-        busy = sum(share * _busy_watts(kinds[name], busy_share) for name, share in shares.items())
+        busy = sum(share * _busy_watts(kinds[name], draw) for name, share in shares.items())
     if idle is None:
         idle = sum(share * kinds[name].idle_watts for name, share in shares.items())
     return busy, idle
 
 
-def _busy_watts(kind: GpuSpec, busy_share: float | None) -> float:
-    if busy_share is None:
+def _busy_watts(kind: GpuSpec, draw: StepDrawSpec | None) -> float:
+    """Mean over a step, and over the GPUs that a layout takes and leaves over."""
+    if draw is None:
         return kind.tdp_watts * MEAN_SHARE_OF_TDP
-    return gpu_watts(kind, busy_share)
+    return draw.used_share * gpu_watts(kind, draw.busy_share) + (1.0 - draw.used_share) * kind.idle_watts
 
 
 def _power_factor(spec: OperationSpec, gpus: int, busy_watts: float, idle_watts: float) -> float:

@@ -22,12 +22,14 @@ def promised_steps(model: ModelSpec, fleets: list[ClusterSpec]) -> tuple[dict[st
         "time_high_s": first.step_time_high_s,
         "tokens": float(first.tokens_per_step),
         "for_gpus": fleets[0].n_gpus,
-        "busy_share": first.busy_share,
+        "draws": [
+            {"busy_share": promise.busy_share, "used_share": promise.n_gpus / fleet.n_gpus}
+            for promise, fleet in zip(promises, fleets, strict=True)
+        ],
         "source": f"kolossos plan, {first.n_gpus:,} GPUs, layout {_short(first)}",
     }
     if later:
         step["times_after_growth_s"] = later
-        step["busy_shares_after_growth"] = [promise.busy_share for promise in promises[1:]]
     return step, float(first.checkpoint_bytes)
 
 

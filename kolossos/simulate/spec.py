@@ -53,6 +53,15 @@ class FleetSpec(Spec):
         return self
 
 
+class StepDrawSpec(Spec):
+    """What decides the draw of a fleet inside a step."""
+
+    busy_share: float = Field(ge=0.0, le=1.0, description="of the step, in which a GPU of the layout computes")
+    used_share: float = Field(
+        default=1.0, gt=0.0, le=1.0, description="of the GPUs, in the layout; the others idle"
+    )
+
+
 class StepSpec(Spec):
     """One optimizer step, taken as given. The tokens of a step stay the same when the fleet grows."""
 
@@ -64,11 +73,8 @@ class StepSpec(Spec):
     times_after_growth_s: list[PositiveFloat] | None = Field(
         default=None, description="step time of the whole fleet after each growth; None: inverse to its peak FLOP/s"
     )
-    busy_share: float | None = Field(
-        default=None, ge=0.0, le=1.0, description="of the step, in which a GPU computes; None: not known, a mean draw"
-    )
-    busy_shares_after_growth: list[float] | None = Field(
-        default=None, description="the same after each growth; None: as before it"
+    draws: list[StepDrawSpec] | None = Field(
+        default=None, description="at the start and after each growth, as a planner promised; None: a mean draw"
     )
     source: str = ""
 
@@ -235,8 +241,8 @@ class OperationSpec(Spec):
                 f"{first:,} to train"
             )
         joins = {lot.joins for lot in self.fleet.growth if lot.joins > 0}
-        for key in ("times_after_growth_s", "busy_shares_after_growth"):
+        for key, wanted in (("times_after_growth_s", len(joins)), ("draws", len(joins) + 1)):
             values = getattr(self.step, key)
-            if values is not None and len(values) != len(joins):
+            if values is not None and len(values) != wanted:
                 raise ValueError(f"step.{key} has {len(values)} values, the fleet grows {len(joins)} times")
         return self
