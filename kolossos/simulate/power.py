@@ -1,6 +1,7 @@
 """What a run draws, phase by phase of a step, and what energy, carbon and money it comes to."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,7 @@ def step_power(spec: OperationSpec, phase: Phase) -> StepPower:
     power, gpus = spec.power, phase.job_nodes * spec.fleet.gpus_per_node
     idle = phase.gpu_idle_watts
     spare = phase.spare_nodes * spec.fleet.gpus_per_node * (idle + power.host_watts)
-    data = read_toml(PROFILE)
-    ac, dc = np.array(data["node_watts_ac"]), np.array(data["node_watts_dc"])
+    ac, dc = _profile()
     busy = phase.gpu_watts * phase.power_factor + idle * (1 - phase.power_factor) + power.host_watts
     profile = gpus * busy * ac / ac.mean()
     off = profile - profile.mean()
@@ -67,6 +67,13 @@ def step_power(spec: OperationSpec, phase: Phase) -> StepPower:
         stop_mwh=float(stop * power.ramp_s / 2.0 / HOUR_S / MEGA),
         over_limit_watts=0.0 if limit is None else float(max(mean * power.pue - limit, 0.0)),
     )
+
+
+@cache
+def _profile() -> tuple[Array, Array]:
+    """A node's watts over a step in equal parts, on the AC and on the DC side; of it only the shape is used."""
+    data = read_toml(PROFILE)
+    return np.array(data["node_watts_ac"]), np.array(data["node_watts_dc"])
 
 
 def energy_mwh(outcome: Outcome) -> Array:

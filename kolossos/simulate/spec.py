@@ -57,9 +57,7 @@ class StepDrawSpec(Spec):
     """What decides the draw of a fleet inside a step."""
 
     busy_share: float = Field(ge=0.0, le=1.0, description="of the step, in which a GPU of the layout computes")
-    used_share: float = Field(
-        default=1.0, gt=0.0, le=1.0, description="of the GPUs, in the layout; the others idle"
-    )
+    used_share: float = Field(default=1.0, gt=0.0, le=1.0, description="of the GPUs, in the layout; the others idle")
 
 
 class StepSpec(Spec):
