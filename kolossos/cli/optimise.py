@@ -12,6 +12,7 @@ def optimise(
     model: Annotated[
         str | None, typer.Argument(help="A model of the catalogue, or a TOML file.", show_default=False)
     ] = None,
+    *,
     cluster: Annotated[str, typer.Option(help="A cluster of the catalogue, or a TOML file.")] = "colossus-100k",
     objective: Annotated[
         str, typer.Option(help="What counts as best, such as tokens-per-day or cost-per-token.")

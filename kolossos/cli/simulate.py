@@ -12,6 +12,7 @@ def simulate(
     model: Annotated[
         str | None, typer.Argument(help="A model of the catalogue, or a TOML file.", show_default=False)
     ] = None,
+    *,
     cluster: Annotated[str, typer.Option(help="A cluster of the catalogue, or a TOML file.")] = "colossus-100k",
     days: Annotated[float | None, typer.Option(help="Length of the run.", show_default="90")] = None,
     tokens: Annotated[
