@@ -50,7 +50,7 @@ def simulate(
         typer.Option(help="Every parameter from a JSON or TOML file, instead of MODEL.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
-    plots: Annotated[Path | None, typer.Option(help="Folder for five plots.", show_default=False)] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for the plots.", show_default=False)] = None,
 ) -> None:
     """Play a whole run many times, with failures, checkpoints, spares, growth, power and cost."""
     from kolossos.cli.options import value_of

@@ -1,4 +1,4 @@
-"""Five plots of a simulated run, as an operator would pin them to the wall."""
+"""The plots of a simulated run, as an operator would pin them to the wall: one line a plot."""
 
 from pathlib import Path
 from typing import Any
