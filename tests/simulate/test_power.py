@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from small_operations import operation
 
-from kolossos.plan.promise import promise_step
+from kolossos.simulate import promised as promising
 from kolossos.simulate.build import operation_of
 from kolossos.simulate.engine.play import simulate
 from kolossos.simulate.power import energy_mwh, step_power
 from kolossos.simulate.scenario import resolve
-from kolossos.specs.catalogue import load_cluster, load_gpu, load_model
+from kolossos.specs.catalogue import load_gpu
+from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.draw import MEAN_SHARE_OF_TDP, gpu_watts
+from kolossos.specs.layout import Layout
+from kolossos.specs.model import ModelSpec
 
 PLAIN = {"host_watts": 100.0, "pue": 1.0}
 
@@ -44,25 +47,48 @@ def test_watts_that_are_given_hold_for_every_kind() -> None:
     assert {(phase.gpu_watts, phase.gpu_idle_watts) for phase in scenario.phases} == {(500.0, 50.0)}
 
 
-def test_a_promised_step_draws_by_the_share_in_which_its_gpus_compute() -> None:
+@pytest.fixture
+def promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planner that fills nine tenths of any fleet, and lets a GPU compute in less of the step the more there are."""
+
+    def promise(model: ModelSpec, fleet: ClusterSpec) -> promising.StepPromise:
+        return promising.StepPromise(
+            n_gpus=fleet.n_gpus * 9 // 10,
+            layout=Layout(seq_len=1024, micro_batch_size=1, global_batch_size=1),
+            step_time_s=5.0,
+            step_time_low_s=4.0,
+            step_time_high_s=6.0,
+            tokens_per_step=1e6,
+            model_flops_per_step=1e20,
+            mfu=0.3,
+            checkpoint_bytes=1e12,
+            busy_share=100.0 / fleet.n_gpus,
+        )
+
+    monkeypatch.setattr(promising, "promise_step", promise)
+
+
+@pytest.mark.usefixtures("promised")
+def test_a_promised_step_draws_by_the_share_in_which_its_gpus_compute_and_what_it_leaves_over_idles() -> None:
     growth = [{"gpus": 1024, "gpu": "h200", "day": 10.0}]
     spec = operation_of("mixtral-8x7b", "dgx-h100-256", days=20.0, growth=growth)
-    assert spec.step.draws is not None
-    scenario = resolve(spec)
-    kinds = ([(256, load_gpu("h100"))], [(256, load_gpu("h100")), (1024, load_gpu("h200"))])
-    for phase, draw, present in zip(scenario.phases, spec.step.draws, kinds, strict=True):
-        busy = sum(n * gpu_watts(gpu, draw.busy_share) for n, gpu in present) / sum(n for n, _ in present)
-        assert 0.0 < draw.used_share <= 1.0
-        expected = draw.used_share * busy + (1.0 - draw.used_share) * phase.gpu_idle_watts
-        assert phase.gpu_watts == pytest.approx(expected)
-    by_hand = operation_of("mixtral-8x7b", "dgx-h100-256", days=20.0, growth=[], step_time_s=5.0)
-    assert resolve(by_hand).phases[0].gpu_watts == load_gpu("h100").tdp_watts * MEAN_SHARE_OF_TDP
+    h100, h200 = load_gpu("h100"), load_gpu("h200")
+    first, later = resolve(spec).phases
+    used = 230 / 256
+    assert first.gpu_watts == pytest.approx(used * gpu_watts(h100, 100 / 256) + (1 - used) * h100.idle_watts)
+    used = 1152 / 1280
+    busy = (256 * gpu_watts(h100, 100 / 1280) + 1024 * gpu_watts(h200, 100 / 1280)) / 1280
+    assert later.gpu_watts == pytest.approx(used * busy + (1 - used) * (256 * 100.0 + 1024 * 110.0) / 1280)
 
 
-def test_plan_and_simulation_agree_on_the_power_of_a_site_that_a_layout_does_not_fill() -> None:
-    spec = operation_of("grok-1", "colossus-100k", days=20.0, growth=[])
-    promise, gpu = promise_step(load_model("grok-1"), load_cluster("colossus-100k")), load_gpu("h100")
-    assert promise.n_gpus < 100_000
-    machines = promise.n_gpus * gpu_watts(gpu, promise.busy_share) + (100_000 - promise.n_gpus) * gpu.idle_watts
-    power = step_power(spec, resolve(spec).phases[0])
-    assert power.site_mean_watts == pytest.approx((machines + 100_000 * spec.power.host_watts) * spec.power.pue)
+@pytest.mark.usefixtures("promised")
+def test_the_site_draws_what_the_plan_of_its_step_says() -> None:
+    spec = operation_of("mixtral-8x7b", "dgx-h100-256", days=20.0, growth=[])
+    gpu, power = load_gpu("h100"), spec.power
+    machines = 230 * gpu_watts(gpu, 100 / 256) + 26 * gpu.idle_watts + 256 * power.host_watts
+    assert step_power(spec, resolve(spec).phases[0]).site_mean_watts == pytest.approx(machines * power.pue)
+
+
+def test_a_step_time_given_by_hand_draws_the_mean() -> None:
+    spec = operation_of("mixtral-8x7b", "dgx-h100-256", days=20.0, growth=[], step_time_s=5.0)
+    assert resolve(spec).phases[0].gpu_watts == load_gpu("h100").tdp_watts * MEAN_SHARE_OF_TDP
