@@ -59,7 +59,8 @@ def test_optimise_searches_with_it_what_it_lets_vary(root: Path) -> None:
     assert goodput == sorted(goodput)
 
 
-def test_tables_plots_and_help_take_it(root: Path, tmp_path: Path) -> None:
+def test_tables_plots_and_help_take_it(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     done = run(root, "simulate", *MODEL, "--replicates", "2", "--policy", "warm-standby", "--plots", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "warm-standby" in done.stdout

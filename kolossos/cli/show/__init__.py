@@ -1,1 +1,1 @@
-"""Tables and progress displays, from the plain values that the rooms return."""
+"""What commands print: tables and progress."""
