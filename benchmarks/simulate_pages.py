@@ -54,10 +54,12 @@ GAINS: dict[str, dict[str, Any]] = {
 def measure_gains(replicates: int = 24) -> list[dict[str, Any]]:
     """Tokens of the simulated optimum over those of the textbook intervals, on failures that no search saw."""
     from kolossos.simulate.closed_forms import daly_interval_s, young_interval_s
-    from kolossos.simulate.optimise import best_interval, mtbf_s
-    from kolossos.simulate.play import chunked, prepare, simulate
+    from kolossos.simulate.engine.play import prepare, prepared, simulate
+    from kolossos.simulate.quantiles import quantiles
+    from kolossos.simulate.scenario import resolve
+    from kolossos.simulate.search.objectives import TOKENS_PER_DAY
+    from kolossos.simulate.search.optimise import best_interval
     from kolossos.simulate.spec import OperationSpec
-    from kolossos.simulate.summary import quantiles
 
     cause = {"name": "any", "kind": "unknown", "scope": "job", "per_1000_node_days": 1.0, "detect_s": 0.0}
     rows = []
@@ -72,16 +74,17 @@ def measure_gains(replicates: int = 24) -> list[dict[str, Any]]:
             "recovery": {"restart_s": 300.0, "load_s": 0.0, **case.get("recovery", {})},
         }
         spec = OperationSpec.parse(values, name)
-        best, _ = best_interval(spec, [prepare(spec, r) for r in chunked(spec)], "tokens-per-day")
-        unseen = [prepare(spec, range(10_000, 10_000 + replicates))]
-        tokens = simulate(spec, best.interval_s, unseen)
-        blocking, background, mtbf = spec.checkpoint.blocking, spec.checkpoint.background, mtbf_s(spec)
+        scenario = resolve(spec)
+        best, _ = best_interval(scenario, prepared(scenario), TOKENS_PER_DAY)
+        unseen = [prepare(scenario, range(10_000, 10_000 + replicates))]
+        tokens = simulate(scenario, best.interval_s, unseen)
+        blocking, background, mtbf = spec.checkpoint.blocking, spec.checkpoint.background, scenario.mtbf_s
         row = {"case": name, "best_s": best.interval_s, "goodput": float(tokens.goodput.mean()), "mtbf_s": mtbf}
         seen = spec.days * 86_400.0 / float(tokens.interruptions.mean())  # what an operator would know afterwards
         told = (("blocking", blocking, mtbf), ("whole write", blocking + background, mtbf), ("seen", blocking, seen))
         for label, write, mtbf in told:
             for law, interval in (("young", young_interval_s(write, mtbf)), ("daly", daly_interval_s(write, mtbf))):
-                other = simulate(spec, interval, unseen).tokens
+                other = simulate(scenario, interval, unseen).tokens
                 row[f"{law}, {label}"] = {"interval_s": interval, "gain": quantiles(tokens.tokens / other - 1.0)}
         rows.append(row)
     return rows

@@ -27,7 +27,8 @@ RESULT = Path(__file__).resolve().parent / "results/simulate_speed.json"
 AIMS = {"one_replicate_s": 0.1, "many_replicates_s": 60.0, "many_replicates_peak_bytes": 1e9}
 
 
-def spec_of(gpus: int, scale: float, replicates: int, seed: int = 0):
+def scenario_of(gpus: int, scale: float, replicates: int, seed: int = 0):
+    from kolossos.simulate.scenario import resolve
     from kolossos.simulate.spec import OperationSpec
 
     values = {
@@ -38,18 +39,18 @@ def spec_of(gpus: int, scale: float, replicates: int, seed: int = 0):
         "failures": {"table": "llama3-2024", "scale": scale},
         "recovery": {"spare_nodes": 100},
     }
-    return OperationSpec.parse(values, "benchmark")
+    return resolve(OperationSpec.parse(values, "benchmark"))
 
 
 def timed(gpus: int, scale: float, replicates: int, repeats: int) -> tuple[float, float]:
     """Median seconds and mean interruptions."""
-    from kolossos.simulate.play import simulate
+    from kolossos.simulate.engine.play import simulate
 
     seconds, failures = [], 0.0
     for repeat in range(repeats + 1):
-        spec = spec_of(gpus, scale, replicates, seed=repeat)
+        scenario = scenario_of(gpus, scale, replicates, seed=repeat)
         start = time.perf_counter()
-        outcome = simulate(spec, 600.0)
+        outcome = simulate(scenario, 600.0)
         seconds.append(time.perf_counter() - start)
         failures = float(outcome.interruptions.mean())
     return statistics.median(seconds[1:]), failures
@@ -63,10 +64,10 @@ def many(replicates: int) -> dict[str, float]:
 
 
 def child(replicates: int) -> None:
-    from kolossos.simulate.play import simulate
+    from kolossos.simulate.engine.play import simulate
 
     start = time.perf_counter()
-    outcome = simulate(spec_of(100_000, 1.0, replicates), 600.0)
+    outcome = simulate(scenario_of(100_000, 1.0, replicates), 600.0)
     wall = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     goodput = float(outcome.goodput.mean())

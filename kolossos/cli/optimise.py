@@ -5,13 +5,18 @@ from typing import Annotated
 
 import typer
 
+from kolossos.simulate.policies import policy_names
+
 
 def optimise(
     model: Annotated[
         str | None, typer.Argument(help="A model of the catalogue, or a TOML file.", show_default=False)
     ] = None,
+    *,
     cluster: Annotated[str, typer.Option(help="A cluster of the catalogue, or a TOML file.")] = "colossus-100k",
-    objective: Annotated[str, typer.Option(help="tokens-per-day or cost-per-token.")] = "tokens-per-day",
+    objective: Annotated[
+        str, typer.Option(help="What counts as best, such as tokens-per-day or cost-per-token.")
+    ] = "tokens-per-day",
     days: Annotated[float | None, typer.Option(help="Length of the run.", show_default="90")] = None,
     grow: Annotated[str | None, typer.Option(help="GPUs that come later.", show_default=False)] = None,
     step_time: Annotated[
@@ -20,7 +25,8 @@ def optimise(
     tokens_per_step: Annotated[float | None, typer.Option(help="With --step-time.", show_default="16,777,216")] = None,
     failures: Annotated[str | None, typer.Option(help="Failure table.", show_default="llama3-2024")] = None,
     policy: Annotated[
-        str | None, typer.Option(help="store, peer-memory, in-process or shrink-and-heal.", show_default="store")
+        str | None,
+        typer.Option(help=f"What happens after a failure: {', '.join(policy_names())}.", show_default="store"),
     ] = None,
     replicates: Annotated[int, typer.Option(help="Runs that each candidate is played on.")] = 16,
     seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.", show_default="0")] = None,
@@ -33,19 +39,26 @@ def optimise(
     json: Annotated[bool, typer.Option("--json", help="Print all candidates as JSON.")] = False,
 ) -> None:
     """Search checkpoint interval, spare nodes and replicas with common random numbers."""
-    from typing import get_args
+    from kolossos.cli.simulate_options import scenario_of
+    from kolossos.errors import InputError
+    from kolossos.simulate.search.objectives import objective_of
+    from kolossos.simulate.search.optimise import optimise as search_best
+    from kolossos.simulate.search.summary import best_as_dict, search_as_dict
 
-    from kolossos.cli.simulating import Asked, operation, run_optimise
-    from kolossos.errors import InputError, nearest
-    from kolossos.simulate.optimise import Objective
-
-    choices: dict[str, Objective] = {name: name for name in get_args(Objective)}
-    if objective not in choices:
-        raise InputError(f"unknown objective '{objective}'{nearest(objective, choices)}")
+    chosen = objective_of(objective)
     if replicates < 1:
         raise InputError(f"--replicates {replicates}: at least 1")
-    asked = Asked(
-        model, cluster, days, None, grow, step_time, tokens_per_step, failures, None, None, policy, replicates, seed,
-        overrides or [], json_input,
+    settings = {"failures.table": failures, "recovery.policy": policy, "replicates": replicates, "seed": seed}
+    scenario = scenario_of(
+        model, cluster, json_input, days=days, grow=grow, step_time=step_time, tokens_per_step=tokens_per_step,
+        settings=settings, overrides=overrides or [],
     )  # fmt: skip
-    run_optimise(operation(asked), choices[objective], replicates, json)
+    search = search_best(scenario, chosen, replicates=replicates, with_policy_keys=True)
+    if json:
+        from kolossos.simulate.summary import as_json
+
+        typer.echo(as_json({"inputs": scenario.spec.model_dump(mode="json"), **search_as_dict(search)}))
+        return
+    from kolossos.cli.show.simulation import print_search
+
+    print_search(best_as_dict(search), search)

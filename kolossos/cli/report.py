@@ -25,18 +25,25 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON; files only with --out.")] = False,
 ) -> None:
     """State compute, energy, cost, hardware, data and legal lines of a run or plan. No legal advice."""
-    from kolossos.simulate.report.document import default_folder, make_report, write_report
+    from kolossos.cli.options import value_of
+    from kolossos.report.document import check_revenue, default_folder, make_report, write_report
 
+    if developer_revenue_usd is not None:
+        with value_of("--developer-revenue-usd"):
+            check_revenue(developer_revenue_usd)
     document = make_report(run_or_plan, developer_revenue_usd)
-    written = [] if json and out is None else write_report(document, out or default_folder(run_or_plan))
+    if out is not None:
+        with value_of("--out"):
+            written = write_report(document, out)
+    else:
+        written = [] if json else write_report(document, default_folder(run_or_plan))
     if json:
         typer.echo(document.json, nl=False)
         return
     from rich.console import Console
 
     console = Console()
-    for line in document.markdown.split("\n## Model")[0].splitlines():
-        if line:
-            console.print(line, markup=False, highlight=False)
+    for line in document.in_short:
+        console.print(line, markup=False, highlight=False)
     for path in written:
         console.print(f"written: {path}", markup=False, highlight=False, soft_wrap=True)

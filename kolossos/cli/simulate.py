@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from kolossos.simulate.policies import policy_names
+
 
 def simulate(
     model: Annotated[
         str | None, typer.Argument(help="A model of the catalogue, or a TOML file.", show_default=False)
     ] = None,
+    *,
     cluster: Annotated[str, typer.Option(help="A cluster of the catalogue, or a TOML file.")] = "colossus-100k",
     days: Annotated[float | None, typer.Option(help="Length of the run.", show_default="90")] = None,
     tokens: Annotated[
@@ -35,7 +38,7 @@ def simulate(
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option(help="store, peer-memory, in-process or shrink-and-heal.", show_default="store"),
+        typer.Option(help=f"What happens after a failure: {', '.join(policy_names())}.", show_default="store"),
     ] = None,
     replicates: Annotated[int | None, typer.Option(help="Runs to play.", show_default="200")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same bytes.", show_default="0")] = None,
@@ -47,13 +50,40 @@ def simulate(
         typer.Option(help="Every parameter from a JSON or TOML file, instead of MODEL.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
-    plots: Annotated[Path | None, typer.Option(help="Folder for five plots.", show_default=False)] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for the plots.", show_default=False)] = None,
 ) -> None:
     """Play a whole run many times, with failures, checkpoints, spares, growth, power and cost."""
-    from kolossos.cli.simulating import Asked, operation, run_simulation
+    from kolossos.cli.options import value_of
+    from kolossos.cli.simulate_options import interval_setting, scenario_of
+    from kolossos.simulate.answer import answer
 
-    asked = Asked(
-        model, cluster, days, tokens, grow, step_time, tokens_per_step, failures, spares, checkpoint_interval, policy,
-        replicates, seed, overrides or [], json_input,
+    settings = {
+        "failures.table": failures,
+        "recovery.spare_nodes": spares,
+        "recovery.policy": policy,
+        "checkpoint.interval_s": interval_setting(checkpoint_interval),
+        "replicates": replicates,
+        "seed": seed,
+        "tokens": tokens,
+    }
+    scenario = scenario_of(
+        model, cluster, json_input, days=days, grow=grow, step_time=step_time, tokens_per_step=tokens_per_step,
+        settings=settings, overrides=overrides or [],
     )  # fmt: skip
-    run_simulation(operation(asked), search=spares is None and json_input is None, json=json, plots=plots)
+    found = answer(scenario, search=spares is None and json_input is None)
+    if json:
+        from kolossos.simulate.summary import as_json
+
+        inputs = found.outcome.scenario.spec.model_dump(mode="json")
+        typer.echo(as_json({"inputs": inputs, **found.figures}))
+    else:
+        from kolossos.cli.show.simulation import print_run
+
+        print_run(found.figures)
+    if plots is not None:
+        from kolossos.simulate.plots.write import write_plots
+
+        with value_of("--plots"):
+            written = write_plots(found.outcome, found.search, plots)
+        for path in written:
+            typer.echo(f"wrote {path}", err=True)

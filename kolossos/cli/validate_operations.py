@@ -14,7 +14,7 @@ def run_validate_operations(file: Path | None, overrides: list[str], replicates:
     if json:
         typer.echo(as_json(figures))
         return
-    from kolossos.simulate.table import print_comparison, print_file_comparison
+    from kolossos.cli.show.operations import print_comparison, print_file_comparison
 
     if file is not None:
         print_file_comparison(figures)

@@ -8,9 +8,8 @@ from typing import Any
 from kolossos.errors import InputError
 from kolossos.simulate.spec import OperationSpec
 from kolossos.specs.catalogue import load_cluster, load_gpu, load_model
-from kolossos.specs.cluster import ClusterSpec, PoolSpec
+from kolossos.specs.cluster import ClusterSpec, PoolSpec, PowerSpec
 from kolossos.specs.counts import CHECKPOINT_BYTES_PER_PARAMETER, count_parameters
-from kolossos.specs.draw import MEAN_SHARE_OF_TDP
 from kolossos.specs.overrides import apply_overrides
 from kolossos.specs.strict import read_toml
 
@@ -19,12 +18,12 @@ GROWTH = re.compile(r"(\d+)x([\w.-]+)@day(-?\d+(?:\.\d+)?)")
 
 
 def read_operation(path: Path, overrides: list[str] | None = None) -> OperationSpec:
-    """An OperationSpec from TOML or JSON, with ``--set`` applied."""
+    """An OperationSpec from TOML or JSON, with single keys (``key=value``) set anew."""
     return parse_operation(operation_values_of(path, overrides), path)
 
 
 def operation_values_of(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
-    """The plain values of an operation's file, with ``--set`` applied."""
+    """The plain values of an operation's file, with single keys set anew."""
     if path.suffix == ".json":
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -48,33 +47,35 @@ def parse_operation(values: dict[str, Any], path: Path) -> OperationSpec:
 def growth_of(text: str, days: float) -> list[dict[str, Any]]:
     """``50000xh100@day60,50000xh200@day90`` as lots of ``fleet.growth``."""
     made = []
-    for part in text.split(","):
-        match = GROWTH.fullmatch(part.strip())
+    for part in (part.strip() for part in text.split(",")):
+        match = GROWTH.fullmatch(part)
         if match is None:
-            raise InputError(f"--grow {part.strip()}: expected COUNTxGPU@dayN, such as 50000xh100@day60")
+            raise InputError(f"{part}: expected COUNTxGPU@dayN, such as 50000xh100@day60")
         count, gpu, day = int(match[1]), match[2], float(match[3])
         if day < 0:
-            raise InputError(f"--grow {part.strip()}: growth before day 0")
+            raise InputError(f"{part}: growth before day 0")
         if count == 0:
-            raise InputError(f"--grow {part.strip()}: 0 GPUs are no growth")
+            raise InputError(f"{part}: 0 GPUs are no growth")
         if day >= days:
-            raise InputError(f"--grow {part.strip()}: growth on day {day:g}, but the run ends after {days:g} days")
-        load_gpu(gpu)
+            raise InputError(f"{part}: growth on day {day:g}, but the run ends after {days:g} days")
         made.append({"gpus": count, "gpu": gpu, "day": day})
     return made
 
 
-def operation_values(
+def operation_of(
     model_name: str,
     cluster_name: str,
+    *,
     days: float,
-    grow: str | None = None,
+    growth: list[dict[str, Any]],
     step_time_s: float | None = None,
     tokens_per_step: float | None = None,
-) -> dict[str, Any]:
-    """The values of an OperationSpec for a model on a cluster; the step time from the planner where none is given."""
+    overrides: list[str] | None = None,
+) -> OperationSpec:
+    """A model on a cluster; the step time from the planner where none is given; single keys set anew at last."""
     model, cluster = load_model(model_name), load_cluster(cluster_name)
-    growth = growth_of(grow, days) if grow else []
+    for lot in growth:
+        load_gpu(lot["gpu"])
     first, *others = cluster.pools
     present = [{"gpus": pool.count, "gpu": pool.gpu, "day": 0.0} for pool in others]
     if step_time_s is not None:
@@ -89,8 +90,10 @@ def operation_values(
         from kolossos.simulate.promised import promised_steps  # the planner is loaded only where it is asked
 
         step, saved = promised_steps(model, fleets(cluster, growth))
-    return {
+    values = {
         "name": f"{model.name} on {cluster.name}",
+        "model": model_name,
+        "cluster": cluster_name,
         "days": float(days),
         "fleet": {
             "gpus": first.count,
@@ -100,9 +103,11 @@ def operation_values(
         },
         "step": step,
         "checkpoint": {"bytes": float(saved)},
-        "power": _power(cluster),
+        "power": _power(cluster.power),
         "price": {"usd_per_gpu_hour": first.usd_per_gpu_hour if len(cluster.pools) == 1 else None},
     }
+    apply_overrides(values, overrides or [])
+    return OperationSpec.parse(values, str(values["name"]))
 
 
 def fleets(cluster: ClusterSpec, growth: list[dict[str, Any]]) -> list[ClusterSpec]:
@@ -126,12 +131,9 @@ def fleets(cluster: ClusterSpec, growth: list[dict[str, Any]]) -> list[ClusterSp
     return made
 
 
-def _power(cluster: ClusterSpec) -> dict[str, Any]:
-    gpus = [(pool.count / cluster.n_gpus, load_gpu(pool.gpu)) for pool in cluster.pools]
-    power = cluster.power
+def _power(power: PowerSpec) -> dict[str, Any]:
+    """What the site says; what the GPUs draw is each kind's own."""
     return {
-        "gpu_watts": sum(share * gpu.tdp_watts for share, gpu in gpus) * MEAN_SHARE_OF_TDP,
-        "gpu_idle_watts": sum(share * gpu.idle_watts for share, gpu in gpus),
         "host_watts": power.host_watts_per_gpu,
         "pue": power.pue,
         "site_limit_watts": power.site_limit_watts,

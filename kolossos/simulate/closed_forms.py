@@ -4,7 +4,9 @@
 ``restart_s`` what a failure costs beyond lost work; ``interval_s`` the computing between two checkpoints.
 """
 
-from math import exp, sqrt
+from math import exp, isfinite, sqrt
+
+from kolossos.simulate.scenario import Scenario
 
 
 def young_interval_s(write_s: float, mtbf_s: float) -> float:
@@ -34,3 +36,12 @@ def exact_efficiency(interval_s: float, write_s: float, restart_s: float, mtbf_s
 def rsc_expected_ettr(interval_s: float, write_s: float, restart_s: float, mtbf_s: float) -> float:
     """Expected effective training time ratio of arXiv:2410.21680: first order in failures, none during recovery."""
     return (1.0 - (restart_s + interval_s / 2.0) / mtbf_s) / (1.0 + write_s / interval_s)
+
+
+def reference_intervals_s(scenario: Scenario) -> tuple[float, float]:
+    """Young's and Daly's interval of this run; what a checkpoint costs them is its blocking part."""
+    mtbf = scenario.mtbf_s
+    if not isfinite(mtbf):
+        return scenario.horizon_s, scenario.horizon_s
+    write = max(scenario.spec.checkpoint.blocking, 1e-3)
+    return young_interval_s(write, mtbf), daly_interval_s(write, mtbf)

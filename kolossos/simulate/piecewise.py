@@ -23,6 +23,10 @@ class Axis:
         """Distance between the starts of two replicates."""
         return self.horizon_s + 1.0
 
+    def replicate(self, keys: Array) -> Array:
+        """Which replicate each key belongs to: that with the last start not after it."""
+        return np.maximum(np.searchsorted(self.starts, keys, side="right") - 1, 0)
+
     def key(self, replicate: Array, time_s: Array) -> Array:
         """Place on the axis; times are clipped into the run."""
         return replicate * self.stride + np.clip(time_s, 0.0, self.horizon_s)

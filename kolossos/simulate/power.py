@@ -1,19 +1,20 @@
 """What a run draws, phase by phase of a step, and what energy, carbon and money it comes to."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from kolossos.simulate.buckets import BUCKETS, BUSY
-from kolossos.simulate.phases import Phase, lots
+from kolossos.simulate.engine.play import Outcome
+from kolossos.simulate.fleet import Phase
 from kolossos.simulate.piecewise import Array
+from kolossos.simulate.scenario import Scenario
 from kolossos.simulate.spec import OperationSpec
-from kolossos.specs.catalogue import load_gpu
+from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.strict import read_toml
 
 PROFILE = Path(__file__).parent / "tables/step_power.toml"
-OFF = ("repair", "not_arrived", "not_joined")
 MEGA = 1e6
 HOUR_S = 3600.0
 
@@ -43,14 +44,14 @@ class StepPower:
 def step_power(spec: OperationSpec, phase: Phase) -> StepPower:
     """Draw of the job and the idle spares in this phase, from a measured profile of a step."""
     power, gpus = spec.power, phase.job_nodes * spec.fleet.gpus_per_node
-    spare = phase.spare_nodes * spec.fleet.gpus_per_node * (power.gpu_idle_watts + power.host_watts)
-    data = read_toml(PROFILE)
-    ac, dc = np.array(data["node_watts_ac"]), np.array(data["node_watts_dc"])
-    busy = power.gpu_watts * phase.power_factor + power.gpu_idle_watts * (1 - phase.power_factor) + power.host_watts
+    idle = phase.gpu_idle_watts
+    spare = phase.spare_nodes * spec.fleet.gpus_per_node * (idle + power.host_watts)
+    ac, dc = _profile()
+    busy = phase.gpu_watts * phase.power_factor + idle * (1 - phase.power_factor) + power.host_watts
     profile = gpus * busy * ac / ac.mean()
     off = profile - profile.mean()
     stored = np.cumsum(off) * phase.step_time_s / len(off)
-    stop = gpus * (busy - power.gpu_idle_watts - power.host_watts)
+    stop = gpus * (busy - idle - power.host_watts)
     mean, peak = profile.mean() + spare, profile.max() + spare
     limit = power.site_limit_watts
     return StepPower(
@@ -68,32 +69,34 @@ def step_power(spec: OperationSpec, phase: Phase) -> StepPower:
     )
 
 
-def energy_mwh(spec: OperationSpec, gpu_s: dict[str, Array]) -> Array:
+@cache
+def _profile() -> tuple[Array, Array]:
+    """A node's watts over a step in equal parts, on the AC and on the DC side; of it only the shape is used."""
+    data = read_toml(PROFILE)
+    return np.array(data["node_watts_ac"]), np.array(data["node_watts_dc"])
+
+
+def energy_mwh(outcome: Outcome) -> Array:
     """Energy at the site's meter by replicate: busy GPUs at the mean of a step, all others that are on at idle."""
-    power = spec.power
-    busy_s = sum((gpu_s[name] for name in BUSY), np.zeros(1))
-    on_s = sum((gpu_s[name] for name in BUCKETS if name not in OFF), np.zeros(1))
-    joules = busy_s * (power.gpu_watts - power.gpu_idle_watts) + on_s * (power.gpu_idle_watts + power.host_watts)
+    power, phases = outcome.scenario.spec.power, outcome.scenario.phases
+    idle = np.array([phase.gpu_idle_watts for phase in phases])
+    more = np.array([phase.gpu_watts for phase in phases]) - idle
+    joules = (outcome.busy_gpu_s * more + outcome.on_gpu_s * (idle + power.host_watts)).sum(axis=1)
     return joules * power.pue / HOUR_S / MEGA
 
 
-def rent_usd(spec: OperationSpec) -> float:
+def rent_usd(scenario: Scenario) -> float:
     """Rent of all delivered GPUs, from delivery to the end of the run."""
-    return sum(lot.gpus * (spec.days - lot.day) * 24.0 * usd_per_gpu_hour(spec, lot.gpu) for lot in lots(spec))
+    days, price = scenario.spec.days, scenario.spec.price.usd_per_gpu_hour
+    return sum(lot.gpus * (days - lot.day) * 24.0 * _usd_per_hour(lot.kind, price) for lot in scenario.lots)
 
 
-def usd_per_gpu_hour(spec: OperationSpec, gpu: str) -> float:
+def _usd_per_hour(kind: GpuSpec, given: float | None) -> float:
     """The price given, or that of the GPU's file; 0 where neither is known."""
-    given = spec.price.usd_per_gpu_hour
-    return (load_gpu(gpu).usd_per_hour or 0.0) if given is None else given
+    return (kind.usd_per_hour or 0.0) if given is None else given
 
 
-def cost_usd(spec: OperationSpec, energy: Array) -> Array:
+def cost_usd(scenario: Scenario, energy: Array) -> Array:
     """Rent, and energy where it is not in the rent."""
-    bill = energy * 1000.0 * spec.power.usd_per_kwh
-    return rent_usd(spec) + (0.0 if spec.price.energy_included else 1.0) * bill
-
-
-def as_dict(power: StepPower) -> dict:
-    """For JSON."""
-    return asdict(power)
+    bill = energy * 1000.0 * scenario.spec.power.usd_per_kwh
+    return rent_usd(scenario) + (0.0 if scenario.spec.price.energy_included else 1.0) * bill

@@ -22,6 +22,10 @@ def promised_steps(model: ModelSpec, fleets: list[ClusterSpec]) -> tuple[dict[st
         "time_high_s": first.step_time_high_s,
         "tokens": float(first.tokens_per_step),
         "for_gpus": fleets[0].n_gpus,
+        "draws": [
+            {"busy_share": promise.busy_share, "used_share": promise.n_gpus / fleet.n_gpus}
+            for promise, fleet in zip(promises, fleets, strict=True)
+        ],
         "source": f"kolossos plan, {first.n_gpus:,} GPUs, layout {_short(first)}",
     }
     if later:

@@ -14,12 +14,13 @@ import numpy as np
 from kolossos.errors import InputError
 from kolossos.simulate.build import operation_values_of, parse_operation
 from kolossos.simulate.closed_forms import exact_efficiency, rsc_expected_ettr
-from kolossos.simulate.draw import causes_of
-from kolossos.simulate.optimise import resolved_interval_s
-from kolossos.simulate.play import Outcome, simulate
+from kolossos.simulate.engine.play import Outcome, simulate
+from kolossos.simulate.failures import load_table
+from kolossos.simulate.quantiles import quantiles
+from kolossos.simulate.scenario import resolve
+from kolossos.simulate.search.optimise import resolved_interval_s
 from kolossos.simulate.spec import OperationSpec
-from kolossos.simulate.spec_failures import load_table
-from kolossos.simulate.summary import quantiles, summary
+from kolossos.simulate.summary import summary
 
 LLAMA = "The Llama 3 Herd of Models, arXiv:2407.21783, section 3.3.4"
 RSC = "Revisiting Reliability in Large-Scale ML Research Clusters, arXiv:2410.21680"
@@ -74,7 +75,8 @@ def validate_file(path: Path, overrides: list[str] | None = None) -> dict[str, A
     if not isinstance(published, dict):
         raise InputError(f"{path}: published must be a table such as {{ interruptions = 419 }}")
     spec = parse_operation(values, path)
-    figures = summary(simulate(spec, resolved_interval_s(spec)))
+    scenario = resolve(spec)
+    figures = summary(simulate(scenario, resolved_interval_s(scenario)))
     rows = []
     for name, value in published.items():
         found = figures.get(name)
@@ -91,8 +93,8 @@ def validate_file(path: Path, overrides: list[str] | None = None) -> dict[str, A
 
 def run(values: dict[str, Any], replicates: int, seed: int, interval_s: float | None = None) -> Outcome:
     """Simulate an operation given by a few values."""
-    spec = OperationSpec.parse({"replicates": replicates, "seed": seed, **values}, "published run")
-    return simulate(spec, resolved_interval_s(spec) if interval_s is None else interval_s)
+    scenario = resolve(OperationSpec.parse({"replicates": replicates, "seed": seed, **values}, "published run"))
+    return simulate(scenario, resolved_interval_s(scenario) if interval_s is None else interval_s)
 
 
 def ettr_grid(seed: int = 0, replicates: int = 24) -> list[dict[str, Any]]:
@@ -158,7 +160,7 @@ def _llama(replicates: int, seed: int) -> list[Row]:
     outcome = run(run_of, replicates, seed)
     count = quantiles(outcome.interruptions)
     deviation = float(outcome.interruptions.std(ddof=1))
-    causes = causes_of(outcome.spec)
+    causes = outcome.scenario.causes.rows
     table = {c.name: c.per_1000_node_days for c in causes}
     total = sum(table.values())
     shares = outcome.by_cause.sum(0) / outcome.by_cause.sum()
@@ -169,7 +171,7 @@ def _llama(replicates: int, seed: int) -> list[Row]:
     effective = quantiles(outcome.effective_share)
     slow = run({**run_of, "recovery": {**run_of["recovery"], "detect_s": 600.0}}, replicates, seed)
     implied = 0.1 * 54 * 86_400.0 / 466
-    lost = implied - outcome.interval_s / 2 - outcome.spec.checkpoint.bytes / 2e12
+    lost = implied - outcome.interval_s / 2 - outcome.scenario.spec.checkpoint.bytes / 2e12
     plain = [c.model_copy(update={"found_after_s": 0.0, "person_share": 0.0}).model_dump() for c in causes]
     run_of = {**run_of, "failures": {"causes": plain}}
     limit = run({**run_of, "recovery": {**run_of["recovery"], "detect_s": 0.0, "restart_s": lost}}, replicates, seed)

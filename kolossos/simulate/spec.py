@@ -1,14 +1,15 @@
 """OperationSpec: everything that decides what months of a run deliver, as one tree of plain values.
 
-The same tree comes from a TOML or JSON file, from ``--set key=value``, or from a model and a cluster of the catalogue
-(``kolossos.simulate.build``). Seconds, bytes and watts are the units; days where a key says so.
+The same tree comes from a TOML or JSON file, from single keys set by hand, or from a model and a cluster of the
+catalogue (``kolossos.simulate.build``). Names in it (failure table, kinds of GPU, policy) are looked up once, by
+``kolossos.simulate.scenario``. Seconds, bytes and watts are the units; days where a key says so.
 """
 
 from typing import Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from kolossos.simulate.spec_failures import FailureSpec
+from kolossos.simulate.failures import FailureSpec
 from kolossos.specs.strict import Spec
 
 DAY_S = 86_400.0
@@ -52,6 +53,13 @@ class FleetSpec(Spec):
         return self
 
 
+class StepDrawSpec(Spec):
+    """What decides the draw of a fleet inside a step."""
+
+    busy_share: float = Field(ge=0.0, le=1.0, description="of the step, in which a GPU of the layout computes")
+    used_share: float = Field(default=1.0, gt=0.0, le=1.0, description="of the GPUs, in the layout; the others idle")
+
+
 class StepSpec(Spec):
     """One optimizer step, taken as given. The tokens of a step stay the same when the fleet grows."""
 
@@ -62,6 +70,9 @@ class StepSpec(Spec):
     for_gpus: PositiveInt | None = Field(default=None, description="GPUs that time_s is for; None: the first job's")
     times_after_growth_s: list[PositiveFloat] | None = Field(
         default=None, description="step time of the whole fleet after each growth; None: inverse to its peak FLOP/s"
+    )
+    draws: list[StepDrawSpec] | None = Field(
+        default=None, description="at the start and after each growth, as a planner promised; None: a mean draw"
     )
     source: str = ""
 
@@ -105,7 +116,7 @@ class SavingSpec(Spec):
 class RecoverySpec(Spec):
     """What happens after a failure, with which spares."""
 
-    policy: Literal["store", "peer-memory", "in-process", "shrink-and-heal"] = "store"
+    policy: str = Field(default="store", description="a file of kolossos/simulate/policies")
     spare_nodes: NonNegativeInt | None = Field(
         default=None, description="hot spares, taken out of the fleet; None: as many as needed, from outside of it"
     )
@@ -175,8 +186,10 @@ class MaintenanceSpec(Spec):
 class PowerDrawSpec(Spec):
     """What the site draws. Watts per GPU unless said otherwise."""
 
-    gpu_watts: PositiveFloat = Field(default=656.0, description="mean over a step: 0.856 kW at the node less host")
-    gpu_idle_watts: PositiveFloat = 100.0
+    gpu_watts: PositiveFloat | None = Field(
+        default=None, description="mean over a step; None: each kind of GPU its own, by kolossos.specs.draw"
+    )
+    gpu_idle_watts: PositiveFloat | None = Field(default=None, description="None: what each kind's file says")
     host_watts: PositiveFloat = Field(default=200.0, description="node beyond GPUs, and fabric, per GPU")
     pue: float = Field(default=1.3, ge=1.0)
     site_limit_watts: PositiveFloat | None = None
@@ -194,9 +207,11 @@ class PriceSpec(Spec):
 
 
 class OperationSpec(Spec):
-    """One run over months: what kolossos simulate, optimise and validate --operations work on."""
+    """One run over months: what is simulated, optimised and compared with published operations."""
 
     name: str = "operation"
+    model: str | None = Field(default=None, description="what is trained; a name of the catalogue, or a file")
+    cluster: str | None = Field(default=None, description="where; a name of the catalogue, or a file")
     days: PositiveFloat = 30.0
     tokens: PositiveFloat | None = Field(default=None, description="tokens to reach, for the days that it takes")
     replicates: PositiveInt = 200
@@ -223,8 +238,9 @@ class OperationSpec(Spec):
                 f"recovery.spare_nodes = {self.recovery.spare_nodes} ({spare_gpus:,} GPUs) leaves no GPU of "
                 f"{first:,} to train"
             )
-        times = self.step.times_after_growth_s
         joins = {lot.joins for lot in self.fleet.growth if lot.joins > 0}
-        if times is not None and len(times) != len(joins):
-            raise ValueError(f"step.times_after_growth_s has {len(times)} values, the fleet grows {len(joins)} times")
+        for key, wanted in (("times_after_growth_s", len(joins)), ("draws", len(joins) + 1)):
+            values = getattr(self.step, key)
+            if values is not None and len(values) != wanted:
+                raise ValueError(f"step.{key} has {len(values)} values, the fleet grows {len(joins)} times")
         return self

@@ -1,19 +1,20 @@
 """The outcome in figures: means and 5, 50 and 95 % quantiles over the replicates, as one plain dictionary."""
 
 import json
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from kolossos.simulate.buckets import BUCKETS
-from kolossos.simulate.draw import causes_of
-from kolossos.simulate.optimise import Candidate, Search, mtbf_s, reference_intervals_s
+from kolossos.simulate.closed_forms import reference_intervals_s
+from kolossos.simulate.engine.buckets import BUCKETS
+from kolossos.simulate.engine.play import Outcome
 from kolossos.simulate.piecewise import Array
-from kolossos.simulate.play import Outcome, ideal_tokens
-from kolossos.simulate.power import as_dict, cost_usd, energy_mwh, rent_usd, step_power
-from kolossos.simulate.spec import DAY_S, OperationSpec
-from kolossos.simulate.spec_failures import load_table
+from kolossos.simulate.power import cost_usd, energy_mwh, rent_usd, step_power
+from kolossos.simulate.quantiles import quantiles
+from kolossos.simulate.scenario import Scenario
+from kolossos.simulate.spec import DAY_S
 
 HOUR_S = 3600.0
 ASSUMPTIONS = (
@@ -29,13 +30,6 @@ ASSUMPTIONS = (
 OUTSIDE = "spares come from outside the fleet whenever one is needed (recovery.spare_nodes is not set)"
 
 
-def quantiles(values: Array) -> dict[str, float]:
-    """Mean and 5, 50, 95 % over the replicates."""
-    with np.errstate(invalid="ignore"):
-        low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
-    return {"mean": float(values.mean()), "p05": float(low), "p50": float(middle), "p95": float(high)}
-
-
 def as_json(figures: dict[str, Any]) -> str:
     """Indented JSON; what is not a finite number (no failure ever, never reached) is null."""
 
@@ -49,13 +43,13 @@ def as_json(figures: dict[str, Any]) -> str:
     return json.dumps(finite(figures), indent=1, allow_nan=False)
 
 
-def summary(outcome: Outcome, search: Search | None = None) -> dict[str, Any]:
+def summary(outcome: Outcome) -> dict[str, Any]:
     """All figures of a simulated run; the keys carry their units."""
-    spec = outcome.spec
+    scenario, spec = outcome.scenario, outcome.scenario.spec
     arrived = _arrived_gpu_s(outcome)
-    energy = energy_mwh(spec, outcome.gpu_s)
-    cost = cost_usd(spec, energy)
-    young, daly = reference_intervals_s(spec)
+    energy = energy_mwh(outcome)
+    cost = cost_usd(scenario, energy)
+    young, daly = reference_intervals_s(scenario)
     made: dict[str, Any] = {
         "name": spec.name,
         "days": spec.days,
@@ -80,17 +74,17 @@ def summary(outcome: Outcome, search: Search | None = None) -> dict[str, Any]:
             "background_s": spec.checkpoint.background,
             "young_s": young,
             "daly_s": daly,
-            "mtbf_s": mtbf_s(spec),
+            "mtbf_s": scenario.mtbf_s,
         },
         "energy_mwh": quantiles(energy),
         "carbon_t": quantiles(energy * spec.power.gco2_per_kwh / 1000.0),
         "cost_usd": quantiles(cost),
-        "rent_usd": rent_usd(spec),
+        "rent_usd": rent_usd(scenario),
         "energy_usd": quantiles(energy * 1000.0 * spec.power.usd_per_kwh),
         "energy_is_in_rent": spec.price.energy_included,
         "cost_usd_per_hour": quantiles(cost / spec.days / 24.0),
         "cost_usd_per_1e12_tokens": quantiles(cost / np.maximum(outcome.tokens, 1.0) * 1e12),
-        "failure_table": _table(spec),
+        "failure_table": _table(scenario),
         "assumptions": [*ASSUMPTIONS, *([OUTSIDE] if spec.recovery.spare_nodes is None else [])],
     }
     if spec.tokens is not None:
@@ -100,59 +94,7 @@ def summary(outcome: Outcome, search: Search | None = None) -> dict[str, Any]:
             "share_reached_within_run": float(outcome.reached.mean()),
             "beyond_the_run": "extrapolated at the pace of the last phase",
         }
-    if search is not None:
-        made["best"] = best_as_dict(search)
     return made
-
-
-def best_as_dict(search: Search) -> dict[str, Any]:
-    """The best policy, beside what Young's and Daly's intervals would deliver on the same failures."""
-    best = search.best
-    value = best.value(search.objective)
-    made: dict[str, Any] = {
-        "objective": search.objective,
-        "checkpoint_interval_s": best.interval_s,
-        "policy": best.spec.recovery.policy,
-        "spare_nodes": best.spec.recovery.spare_nodes,
-        "replicas": best.spec.recovery.replicas,
-        "value": quantiles(value),
-        "goodput": quantiles(best.outcome.goodput),
-        "replicates": best.spec.replicates,
-        "young_s": search.young_s,
-        "daly_s": search.daly_s,
-        "near_best_interval_s": _near_best(search),
-    }
-    for name, interval in (("young", search.young_s), ("daly", search.daly_s)):
-        same = [c for c in search.tried if c.spec == best.spec and _close(c.interval_s, interval, best)]
-        if same:
-            made[f"gain_over_{name}"] = quantiles(best.outcome.tokens / np.maximum(same[-1].outcome.tokens, 1.0) - 1.0)
-    return made
-
-
-def policies_as_dict(found: dict[str, Candidate]) -> dict[str, Any]:
-    """Goodput of each recovery policy on the same failures, and its tokens at the step time as promised."""
-    return {
-        name: {
-            "goodput": quantiles(candidate.outcome.goodput),
-            "tokens": quantiles(candidate.outcome.goodput * ideal_tokens(candidate.spec, candidate.outcome.fleet)),
-            "checkpoint_interval_s": candidate.interval_s,
-            "runs": candidate.spec.replicates,
-        }
-        for name, candidate in found.items()
-    }
-
-
-def _close(candidate_s: float, interval_s: float, best: Any) -> bool:
-    """Whether a candidate was played at this interval, or at the shortest allowed where that is longer."""
-    return bool(np.isclose(candidate_s, max(interval_s, best.spec.checkpoint.background), rtol=1e-6))
-
-
-def _near_best(search: Search) -> list[float]:
-    """Shortest and longest interval tried that costs less than 0.1 % of the tokens."""
-    best = search.best
-    same = [c for c in search.tried if c.spec == best.spec]
-    good = [c.interval_s for c in same if c.outcome.tokens.mean() >= 0.999 * best.outcome.tokens.mean()]
-    return [min(good, default=best.interval_s), max(good, default=best.interval_s)]
 
 
 def _arrived_gpu_s(outcome: Outcome) -> Array:
@@ -162,7 +104,7 @@ def _arrived_gpu_s(outcome: Outcome) -> Array:
 def _by_cause(outcome: Outcome) -> dict[str, Any]:
     total = max(float(outcome.by_cause.sum()), 1.0)
     rows = {}
-    for number, cause in enumerate(causes_of(outcome.spec)):
+    for number, cause in enumerate(outcome.scenario.causes.rows):
         counts = outcome.by_cause[:, number]
         rows[cause.name] = {"kind": cause.kind, **quantiles(counts), "share": float(counts.sum() / total)}
     return rows
@@ -170,20 +112,21 @@ def _by_cause(outcome: Outcome) -> dict[str, Any]:
 
 def _phases(outcome: Outcome) -> list[dict[str, Any]]:
     rows = []
-    bounds = [*(phase.start_s / DAY_S for phase in outcome.fleet), outcome.spec.days]
-    for phase, first, last in zip(outcome.fleet, bounds[:-1], bounds[1:], strict=True):
+    spec, phases = outcome.scenario.spec, outcome.scenario.phases
+    bounds = [*(phase.start_s / DAY_S for phase in phases), spec.days]
+    for phase, first, last in zip(phases, bounds[:-1], bounds[1:], strict=True):
         tokens = _tokens_by(outcome, last) - _tokens_by(outcome, first)
         rows.append(
             {
                 "from_day": first,
                 "tokens_per_day": quantiles(tokens / (last - first)),
-                "gpus": phase.nodes * outcome.spec.fleet.gpus_per_node,
-                "job_gpus": phase.job_nodes * outcome.spec.fleet.gpus_per_node,
+                "gpus": phase.nodes * spec.fleet.gpus_per_node,
+                "job_gpus": phase.job_nodes * spec.fleet.gpus_per_node,
                 "spare_nodes": phase.spare_nodes,
                 "step_time_s": phase.step_time_s,
                 "tokens_per_s": phase.tokens_per_s,
                 "cold_start_s": phase.cold_start_s,
-                "power": as_dict(step_power(outcome.spec, phase)),
+                "power": asdict(step_power(spec, phase)),
             }
         )
     return rows
@@ -197,8 +140,7 @@ def _tokens_by(outcome: Outcome, day: float) -> Array:
     return outcome.curve_tokens[:, right - 1] * (1.0 - part) + outcome.curve_tokens[:, right] * part
 
 
-def _table(spec: OperationSpec) -> dict[str, str]:
-    if spec.failures.causes is not None:
+def _table(scenario: Scenario) -> dict[str, str]:
+    if scenario.table is None:
         return {"name": "given causes", "source": "the user's", "grade": ""}
-    table = load_table(spec.failures.table)
-    return {"name": table.name, "source": table.source, "grade": table.grade}
+    return {"name": scenario.table.name, "source": scenario.table.source, "grade": scenario.table.grade}

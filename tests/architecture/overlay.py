@@ -1,4 +1,4 @@
-"""A copy of the package to which a test adds files, and the command line run on it in a process of its own."""
+"""A copy of the package that a test may add to: what a newcomer would touch, and nothing else."""
 
 import os
 import shutil
@@ -6,18 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kolossos
+PACKAGE = Path(__file__).parents[2] / "kolossos"
 
 
 def overlay(tmp_path: Path) -> Path:
-    """A folder to put on PYTHONPATH: a copy of the package, without what was compiled of it."""
-    root = tmp_path / "overlay"
-    shutil.copytree(Path(kolossos.__file__).parent, root / "kolossos", ignore=shutil.ignore_patterns("__pycache__"))
-    return root
+    """A folder with a copy of ``kolossos/`` in it."""
+    shutil.copytree(PACKAGE, tmp_path / "kolossos", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """``kolossos ARGUMENTS`` with the copy in ``root``."""
-    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "160"}
+    """``kolossos`` with ``arguments``, as the copy under ``root`` has it."""
+    environment = {**os.environ, "PYTHONPATH": str(root)}
     command = [sys.executable, "-m", "kolossos", *arguments]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment)

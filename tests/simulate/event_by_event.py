@@ -1,6 +1,6 @@
 """An independent simulator: one event after the other, in plain Python, for restarts from a store with hot spares.
 
-It shares no code with the package beyond the spec and the drawn failures; it keeps a heap of events, a queue of
+It shares no code with the package beyond the scenario and the drawn failures; it keeps a heap of events, a queue of
 failures that wait for a node, and counts seconds as they pass.
 """
 
@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import count
 
-from kolossos.simulate.draw import Draws
-from kolossos.simulate.spec import OperationSpec
+from kolossos.simulate.engine.draw import Draws
+from kolossos.simulate.scenario import Scenario
 
 FAILURE, RETURN, SERVED, READY, SAVE, SAVED, USABLE, RESUME = range(8)
 
@@ -31,9 +31,10 @@ class Agenda:
             yield time, kind, what
 
 
-def run(spec: OperationSpec, draws: Draws, interval_s: float) -> dict[str, float]:
+def run(scenario: Scenario, draws: Draws, interval_s: float) -> dict[str, float]:
     """Seconds of the job in each state, kept computing, and interruptions, for replicate 0."""
-    cause, horizon = spec.failures.resolved()[0], spec.days * 86_400.0
+    spec = scenario.spec
+    cause, horizon = scenario.causes.rows[0], spec.days * 86_400.0
     nodes = spec.fleet.gpus // spec.fleet.gpus_per_node
     share = (nodes - spec.recovery.spare_nodes) / nodes
     blocking, background = spec.checkpoint.blocking, spec.checkpoint.background

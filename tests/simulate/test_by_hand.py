@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import operation, played_with
+from small_operations import operation, played_with
 
 DAY = 86_400.0
 FAST = {"interval_s": 90.0, "blocking_s": 10.0, "background_s": 0.0}
@@ -110,7 +110,7 @@ def test_growth_reconfigures_once_and_delivers_faster_afterwards(hours) -> None:
     assert spent["growth"] == pytest.approx(1000.0 * 160)
     assert spent["not_arrived"] == pytest.approx(40 * 0.25 * DAY + 40 * 0.5 * DAY)
     assert spent["not_joined"] == pytest.approx(40 * 0.25 * DAY)
-    assert [phase.step_time_s for phase in played.fleet] == pytest.approx([1.0, 0.5])
+    assert [phase.step_time_s for phase in played.scenario.phases] == pytest.approx([1.0, 0.5])
     half = DAY / 2
     first = 90.0 * (half // 100)
     saved = 10.0  # the checkpoint before the change

@@ -4,10 +4,10 @@ from math import exp
 
 import numpy as np
 import pytest
-from conftest import merged, operation
 from event_by_event import run as run_event_by_event
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_operations import merged, operation
 
 from kolossos.simulate.closed_forms import (
     daly_expected_s,
@@ -16,8 +16,8 @@ from kolossos.simulate.closed_forms import (
     rsc_expected_ettr,
     young_interval_s,
 )
-from kolossos.simulate.play import play, prepare, simulate
-from kolossos.simulate.stops import CRASH
+from kolossos.simulate.engine.play import play, prepare, simulate
+from kolossos.simulate.engine.stops import CRASH
 
 HOUR = 3600.0
 ANY = {"name": "any", "kind": "unknown", "scope": "job", "per_1000_node_days": 1.0, "detect_s": 0.0}

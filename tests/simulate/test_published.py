@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import operation
+from small_operations import operation
 
 from kolossos.errors import InputError
-from kolossos.simulate.phases import cold_start_s, phases
+from kolossos.simulate.failures import load_table, table_names
+from kolossos.simulate.fleet import cold_start_s
 from kolossos.simulate.power import step_power
 from kolossos.simulate.published import validate_file, validate_operations
+from kolossos.simulate.scenario import resolve
 from kolossos.simulate.spec import OperationSpec
-from kolossos.simulate.spec_failures import load_table, table_names
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_a_users_run_is_scored_against_its_own_published_figures(tmp_path: Path)
 
 def test_every_parameter_can_be_given_as_json() -> None:
     """What a run says about itself is a complete input again, and gives the same run."""
-    spec = operation(fleet={"growth": [{"gpus": 40, "day": 0.5}]})
+    spec = operation(fleet={"growth": [{"gpus": 40, "day": 0.5}]}).spec
     again = OperationSpec.parse(json.loads(json.dumps(spec.model_dump(mode="json"))), "json")
     assert again == spec
 
@@ -94,7 +95,7 @@ def test_swing_at_the_step_boundary_is_the_measured_one_scaled_up() -> None:
     spec = OperationSpec.parse(
         {"fleet": {"gpus": 100_000}, "power": {"gpu_watts": 656.25, "host_watts": 200.0}}, "test"
     )
-    power = step_power(spec, phases(spec)[0])
+    power = step_power(spec, resolve(spec).phases[0])
     assert power.swing_watts / 1e6 == pytest.approx(13.3, abs=0.3)
     assert power.swing_dc_watts / 1e6 == pytest.approx(18.7, abs=0.4)
     assert power.mean_watts / 1e5 == pytest.approx(856.25)
@@ -102,7 +103,7 @@ def test_swing_at_the_step_boundary_is_the_measured_one_scaled_up() -> None:
 
 def test_storage_for_a_flat_draw_is_what_the_profile_leaves_over() -> None:
     spec = OperationSpec.parse({"fleet": {"gpus": 80_000}, "step": {"time_s": 20.0}}, "test")
-    power = step_power(spec, phases(spec)[0])
+    power = step_power(spec, resolve(spec).phases[0])
     below = [power.mean_watts - watts for watts in power.profile_watts if watts < power.mean_watts]
     assert power.smoothing_mwh == pytest.approx(sum(below) * 1.0 / 3.6e9, rel=0.05)  # one dip of a step of 20 parts
     assert power.smoothing_watts == pytest.approx(max(below))

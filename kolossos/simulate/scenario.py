@@ -1,0 +1,114 @@
+"""One operation, resolved once: causes, lots, phases and policy as values. Nothing after this reads a name again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kolossos.simulate.failures import CauseSpec, FailureSpec, FailureTable, Scope, load_table
+from kolossos.simulate.fleet import Lot, Phase, lots_of, phases_of
+from kolossos.simulate.piecewise import Array
+from kolossos.simulate.policies import load_policy
+from kolossos.simulate.policy import Policy
+from kolossos.simulate.spec import DAY_S, FleetSpec, OperationSpec
+
+ANYWHERE: tuple[Scope, ...] = ("job", "fabric", "site")
+"""Failures that stop the job wherever they strike."""
+WHOLE: tuple[Scope, ...] = ("fabric", "site")
+"""Failures after which nothing runs until they are repaired."""
+
+
+@dataclass(frozen=True)
+class Causes:
+    """The causes of failure, with every factor on their rates applied."""
+
+    rows: tuple[CauseSpec, ...]
+
+    def column(self, name: str) -> Array:
+        """A field of every cause."""
+        return np.array([getattr(row, name) for row in self.rows], float)
+
+    def within(self, scopes: tuple[Scope, ...]) -> Array:
+        """Whether each cause's scope is one of these."""
+        return np.array([row.scope in scopes for row in self.rows], bool)
+
+    def per_1000_node_days(self, within: tuple[Scope, ...] | None = None) -> float:
+        """Sum of the rates, of all causes or of those in some scopes."""
+        return sum(row.per_1000_node_days for row in self.rows if within is None or row.scope in within)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is played: the operation as it was asked for, and everything that its names stand for."""
+
+    spec: OperationSpec
+    table: FailureTable | None
+    """Where the causes are from; None: the operation lists its own."""
+    causes: Causes
+    lots: tuple[Lot, ...]
+    phases: tuple[Phase, ...]
+    policy: Policy
+
+    @property
+    def horizon_s(self) -> float:
+        """Seconds of the run."""
+        return self.spec.days * DAY_S
+
+    @property
+    def load_s(self) -> float:
+        """Seconds in which the job reads a checkpoint from the store."""
+        load = self.spec.recovery.load_s
+        return self.spec.checkpoint.bytes / self.spec.checkpoint.store_bytes_per_s if load is None else load
+
+    @property
+    def mtbf_s(self) -> float:
+        """Mean time between interruptions of the first job, by the table's rates (no age)."""
+        first = self.phases[0]
+        anywhere = self.causes.per_1000_node_days(ANYWHERE)
+        in_job = self.causes.per_1000_node_days() - anywhere
+        per_day = (anywhere * first.nodes + in_job * first.job_nodes) / 1000.0
+        return DAY_S / per_day if per_day else float("inf")
+
+    def with_recovery(self, **changes: Any) -> "Scenario":
+        """The same run, on the same failures, with other values of ``recovery``."""
+        return self._with(self.spec.model_copy(update={"recovery": self.spec.recovery.model_copy(update=changes)}))
+
+    def with_replicates(self, replicates: int) -> "Scenario":
+        """The same run, played so often."""
+        return self._with(self.spec.model_copy(update={"replicates": replicates}))
+
+    def with_step_pinned(self) -> "Scenario":
+        """The step time pinned to the job as it is, so that spares taken from it slow it down."""
+        gpus = self.spec.step.for_gpus or self.phases[0].job_nodes * self.spec.fleet.gpus_per_node
+        step = self.spec.step.model_copy(update={"for_gpus": gpus})
+        return self._with(self.spec.model_copy(update={"step": step}))
+
+    def _with(self, spec: OperationSpec) -> "Scenario":
+        """``spec`` differs from ours in neither failures nor fleet: what was read for them stays."""
+        return _scenario(spec, self.table, self.causes, self.lots)
+
+
+def resolve(spec: OperationSpec) -> Scenario:
+    """Look up what ``spec`` names (failure table, kinds of GPU, policy), once; InputError names the nearest."""
+    table = load_table(spec.failures.table) if spec.failures.causes is None else None
+    lots = lots_of(spec.fleet)
+    rows = spec.failures.causes if table is None else table.causes
+    return _scenario(spec, table, _scaled(rows or [], spec.failures, lots, spec.fleet), lots)
+
+
+def _scenario(spec: OperationSpec, table: FailureTable | None, causes: Causes, lots: tuple[Lot, ...]) -> Scenario:
+    return Scenario(spec, table, causes, lots, phases_of(spec, lots), load_policy(spec.recovery.policy))
+
+
+def _scaled(rows: list[CauseSpec], failures: FailureSpec, lots: tuple[Lot, ...], fleet: FleetSpec) -> Causes:
+    """``scale`` on every rate; with ``job_mtbf_s``, so that the first fleet fails that often."""
+    causes = _times(rows, failures.scale)
+    if failures.job_mtbf_s is None:
+        return causes
+    first = sum(lot.gpus for lot in lots if lot.joins == 0)
+    per_day = causes.per_1000_node_days() * (first // fleet.gpus_per_node) / 1000.0
+    return _times(list(causes.rows), DAY_S / failures.job_mtbf_s / per_day if per_day else 0.0)
+
+
+def _times(rows: list[CauseSpec], factor: float) -> Causes:
+    return Causes(tuple(row.model_copy(update={"per_1000_node_days": row.per_1000_node_days * factor}) for row in rows))

@@ -1,0 +1,1 @@
+"""Looking for the best interval, spares and whatever a policy lets vary, on the same failures."""
