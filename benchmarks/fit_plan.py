@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.progress import track
 
 from kolossos.files import write_whole
-from kolossos.plan.coefficients import COEFFICIENTS, Coefficients, load_coefficients
-from kolossos.plan.layer_kernels import LayerKernels, layer_kernels
-from kolossos.plan.measurements import measured, read_measurements
-from kolossos.plan.memory import memory_bytes
-from kolossos.plan.predict import setting_of
-from kolossos.plan.step import step_seconds
+from kolossos.plan.closed_form.layer_kernels import LayerKernels, layer_kernels
+from kolossos.plan.closed_form.memory import memory_bytes
+from kolossos.plan.closed_form.step import step_seconds
+from kolossos.plan.published.measurements import measured, read_measurements
+from kolossos.plan.published.settings import setting_of
+from kolossos.plan.rates.software import COEFFICIENTS, Coefficients, load_coefficients
 from kolossos.specs.catalogue import load_gpu, names
 from kolossos.specs.from_models_json import model_specs
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from fill_pages import RESULTS, ROOT
 from fill_pages import main as fill_pages
 
-from kolossos.plan.record import LARGEST_MEASURED
+from kolossos.plan.answer.record import LARGEST_MEASURED
 
 CLUSTERS = ("colossus-100k", "colossus-200k")
 TOKENS = "15e12"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kolossos.plan.blocks import Setting
-from kolossos.plan.coefficients import Coefficients
-from kolossos.plan.measurements import Measurement
+from kolossos.plan.closed_form.blocks import Setting
+from kolossos.plan.published.measurements import Measurement
+from kolossos.plan.rates.software import Coefficients
 from kolossos.specs.gpu import GpuSpec
 
 CHIP = {"a100-40g": "a100", "a100-80g": "a100", "h200": "h100", "h800": "h100"}

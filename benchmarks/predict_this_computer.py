@@ -59,12 +59,12 @@ def main(
 def predict(hardware: Path, name: str, precision: str, seq_len: int, micro_batch_size: int) -> dict[str, float]:
     """Seconds of the step and of its parts, from the planner's own step model."""
     from kolossos.plan import layer_kernels
-    from kolossos.plan.blocks import Setting
+    from kolossos.plan.closed_form.blocks import Setting
+    from kolossos.plan.closed_form.step import step_seconds
     from kolossos.plan.columns import LayoutColumns, ModelColumns
-    from kolossos.plan.hardware import HardwareColumns
     from kolossos.plan.kernels.measured import measured_attention_seconds, measured_product_seconds
-    from kolossos.plan.software import SoftwareColumns
-    from kolossos.plan.step import step_seconds
+    from kolossos.plan.rates.hardware import HardwareColumns
+    from kolossos.plan.rates.software import SoftwareColumns
     from kolossos.specs.catalogue import load_gpu, load_model
     from kolossos.specs.cluster import FabricSpec
     from kolossos.specs.layout import Layout
@@ -103,7 +103,7 @@ def predict(hardware: Path, name: str, precision: str, seq_len: int, micro_batch
 
 def rates_as_measured() -> tuple[Any, Any]:
     """Coefficients that leave every rate of the hardware file as it is."""
-    from kolossos.plan.coefficients import GpuCoefficients, LinkCoefficients
+    from kolossos.plan.rates.software import GpuCoefficients, LinkCoefficients
 
     ones = {name: 1.0 for name in GpuCoefficients.model_fields}
     return GpuCoefficients(**ones), LinkCoefficients(nvlink_efficiency=1.0, fabric_efficiency=1.0)
@@ -111,7 +111,7 @@ def rates_as_measured() -> tuple[Any, Any]:
 
 def software(operation_s: float) -> Any:
     """Our own trainer in one process: facts, and no fitted figure."""
-    from kolossos.plan.coefficients import SoftwareGeneration
+    from kolossos.plan.rates.software import SoftwareGeneration
 
     values: dict[str, Any] = {
         "match": ["kolossos"],

@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kolossos.plan.blocks import Setting
-from kolossos.plan.coefficients import load_coefficients
+from kolossos.plan.closed_form.layer_kernels import layer_kernels
+from kolossos.plan.closed_form.memory import memory_bytes
+from kolossos.plan.closed_form.parameters import stage_parameters
+from kolossos.plan.closed_form.step import step_seconds
+from kolossos.plan.closed_form.work import expert_tokens, matmuls, tokens
 from kolossos.plan.columns import LayoutColumns, ModelColumns
-from kolossos.plan.hardware import HardwareColumns
-from kolossos.plan.layer_kernels import layer_kernels
-from kolossos.plan.memory import memory_bytes
-from kolossos.plan.parameters import stage_parameters
-from kolossos.plan.priced import part_names
-from kolossos.plan.software import SoftwareColumns
-from kolossos.plan.step import step_seconds
-from kolossos.plan.work import expert_tokens, matmuls, tokens
+from kolossos.plan.rates.hardware import HardwareColumns
+from kolossos.plan.rates.software import SoftwareColumns, load_software
+from kolossos.plan.search.layout_parts import part_names
+from kolossos.plan.setting import Setting
 from kolossos.specs.catalogue import load_gpu, load_model
 from kolossos.specs.cluster import FabricSpec
 from kolossos.specs.counts import count_parameters, training_flops_per_token
@@ -27,11 +26,10 @@ MODELS = ("grok-1", "grok-2", "llama-3.1-405b", "mixtral-8x7b", "deepseek-v3-671
 
 
 def setting(model: str, layout: Layout, gpu: str = "h100", software: str = "megatron-2025") -> Setting:
-    card, coefficients = load_gpu(gpu), load_coefficients()
     return Setting(
         model=ModelColumns.of(load_model(model)),
-        hardware=HardwareColumns.of(card, coefficients.gpu(card), coefficients.link(card), 8, FabricSpec()),
-        software=SoftwareColumns.of(coefficients.software[software]),
+        hardware=HardwareColumns.of(load_gpu(gpu), 8, FabricSpec()),
+        software=SoftwareColumns.of(load_software().named(software)),
         layout=LayoutColumns.of(layout),
         sequence_parallel=np.float64(layout.tp > 1),
     )
