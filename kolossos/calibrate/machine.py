@@ -82,7 +82,7 @@ def _card() -> Machine:
 def _family(major: int, name: str) -> str:
     if family := family_of_capability(major):
         return family
-    raise InputError(f"{name} is of no family in the catalogue, and no kernel model fits it; CUDA_VISIBLE_DEVICES= measures the CPU")
+    raise InputError(f"{name} is of no family with a kernel model; CUDA_VISIBLE_DEVICES= measures the CPU")
 
 
 def query_card(*fields: str) -> dict[str, str]:

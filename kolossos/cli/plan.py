@@ -1,7 +1,8 @@
 """``kolossos plan``: the best layout for a model on a cluster, and what it takes."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,28 +59,11 @@ def plan(
     out: Annotated[Path | None, typer.Option(help="File of --export.", show_default=False)] = None,
 ) -> None:
     """Predict a training step on a cluster, and find the best layout for it: no GPU needed."""
-    from kolossos.plan.answer.request import PlanRequest, answer_question, read_request
+    asked = locals()
+    from kolossos.plan.answer.request import answer_question
 
     _check_files(plot, trace, export, out)
-    try:
-        question = read_request(
-            PlanRequest(
-                model=model,
-                cluster=cluster,
-                tokens=tokens,
-                gpus=gpus,
-                layout=layout,
-                seq_len=seq_len,
-                global_batch=global_batch,
-                global_batch_tokens=global_batch_tokens,
-                precision=precision,
-                objective=objective,
-                software=software,
-                any_schedule=any_schedule,
-            )
-        )
-    except InputError as error:
-        raise InputError(_with_flag(str(error))) from None
+    question = _read(asked)
     if question.is_mixed:
         for wanted, given in (("plot", plot), ("trace", trace), ("export", export), ("why", why)):
             if given:
@@ -91,6 +75,16 @@ def plan(
     found = answer_question(question)
     _write(found, plot, trace, export, out)
     _print_answer(found, why, json)
+
+
+def _read(asked: dict[str, Any]) -> "Question":
+    """The request among the options; its errors name the option."""
+    from kolossos.plan.answer.request import PlanRequest, read_request
+
+    try:
+        return read_request(PlanRequest(**{f.name: asked[f.name] for f in fields(PlanRequest)}))
+    except InputError as error:
+        raise InputError(_with_flag(str(error))) from None
 
 
 def _with_flag(said: str) -> str:

@@ -44,6 +44,7 @@ class KernelFacts(Spec):
     tiles: list[Annotated[tuple[int, int, int], Strict(False)]] = Field(
         min_length=1, description="rows, columns and multiprocessors of the tiles of matrix products"
     )
+    tiles_source: str = ""
     backward_rate: float = Field(gt=0, description="of attention: backward's rate over forward's, each by its FLOPs")
     backward_rate_source: str
     untuned_head_dims: list[int] = Field(default=[], description="that no measured software had a good kernel for")

@@ -28,6 +28,7 @@ from kolossos.plan.schedules import all_schedules
 from kolossos.plan.schedules.one_forward_one_backward import stage_order
 from kolossos.plan.schedules.schedule import Schedule
 from kolossos.plan.schedules.tasks import BACKWARD, FORWARD, WEIGHT
+from kolossos.plan.search.layout_parts import part_names
 from kolossos.plan.setting import Setting
 from kolossos.specs.catalogue import load_gpu, load_model
 from kolossos.specs.cluster import FabricSpec
@@ -258,7 +259,9 @@ def test_closed_form_and_events_agree() -> None:
             drawn.append(setting)
     every = stacked(drawn)
     kernels = layer_kernels(every.model, every.hardware, every.layout)
-    closed = step_seconds(kernels, every).step
+    predicted = step_seconds(kernels, every)
+    closed = predicted.step
+    assert min(np.min(getattr(predicted, name) / closed) for name in part_names(predicted)) > -1e-12
     played = [schedule_step(kernels.take(np.array([row])), one) for row, one in enumerate(drawn)]
     error = np.abs(closed / np.array([one.step_s for one in played]) - 1.0)
     layout = every.layout

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kolossos.plan.closed_form.layer_kernels import layer_kernels
@@ -66,7 +66,36 @@ def test_a_step_takes_at_least_its_flops_at_the_peak(model, layout):
 
 @settings(max_examples=60, deadline=None)
 @given(model=st.sampled_from(MODELS), layout=layouts())
-def test_the_parts_of_a_step_add_up(model, layout):
+@example(  # the stage after the first has more gradients to reduce than the first: nothing of the first's is hidden
+    model="deepseek-v3-671b",
+    layout=Layout(
+        tp=4, pp=8, cp=2, ep=8, dp_shard=16, micro_batch_size=1, global_batch_size=128, seq_len=4096, sharding="none"
+    ),
+)
+@example(  # two stages, both ends: neither is full
+    model="mixtral-8x7b",
+    layout=Layout(
+        tp=4,
+        pp=2,
+        vp=6,
+        cp=2,
+        etp=4,
+        micro_batch_size=1,
+        global_batch_size=16,
+        seq_len=8192,
+        recompute="full",
+        precision="fp8",
+        sharding="optimizer",
+    ),
+)
+@example(  # parameters gathered in every pass, two stages that lack layers
+    model="mixtral-8x7b",
+    layout=Layout(
+        tp=2, pp=2, vp=3, cp=4, ep=2, etp=2, dp_shard=64, micro_batch_size=1, global_batch_size=1024, seq_len=4096,
+        sharding="parameters",
+    ),
+)  # fmt: skip
+def test_the_parts_of_a_step_add_up_and_none_is_negative(model, layout):
     predicted = step(setting(model, layout))
     parts = [float(getattr(predicted, name)) for name in part_names(predicted)]
     assert sum(parts) == pytest.approx(float(predicted.step), rel=1e-9)

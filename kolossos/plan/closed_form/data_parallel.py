@@ -44,8 +44,12 @@ class DataParallel:
     head: Column
     """What the last stage's head adds."""
     once: Column
-    exposed: Column
-    """Of a whole step."""
+    once_shown: Column
+    once_hidden: Column
+    """Below 0 where more shows than the first stage has to send: then a fuller stage behind it holds up the step, and
+    ``once`` counts the surplus less its share of contention."""
+    shown: Column
+    """Of one micro-batch on a full stage, in all passes; hidden: the same of what does not show."""
     hidden: Column
     in_chain: Column
     """Once a step: the last micro-batch's backward is slowed on every other stage that it passes, too."""
@@ -96,9 +100,9 @@ def data_parallel(layer: LayerPasses, stage: Stages, setting: Setting) -> DataPa
     slower = once + share * once_hidden
     if not np.any(in_passes):
         zero = np.zeros(())
-        return DataParallel(zero, zero, zero, zero, zero, slower, once, once_hidden, in_chain)
+        return DataParallel(zero, zero, zero, zero, zero, slower, once, once_hidden, zero, zero, in_chain)
     shown, hidden = _in_every_pass(layer, traffic, stage, setting)
-    n, piped = layout.micro_batches, in_passes & (layout.pp > 1)
+    piped = in_passes & (layout.pp > 1)
     gather, reduce = traffic.vocabulary_gather, traffic.vocabulary_reduce
     embedding = (gather + reduce) * in_passes
     head = 2.0 * gather + reduce
@@ -113,8 +117,10 @@ def data_parallel(layer: LayerPasses, stage: Stages, setting: Setting) -> DataPa
         embedding=embedding,
         head=head * piped,
         once=slower,
-        exposed=once + (shown[0] + shown[1] + shown[2] + embedding / layout.pp) * n,
-        hidden=once_hidden + (hidden[0] + hidden[1] + hidden[2]) * n,
+        once_shown=once,
+        once_hidden=once_hidden,
+        shown=shown[0] + shown[1] + shown[2],
+        hidden=hidden[0] + hidden[1] + hidden[2],
         in_chain=in_chain,
     )
 
@@ -122,7 +128,7 @@ def data_parallel(layer: LayerPasses, stage: Stages, setting: Setting) -> DataPa
 def _once_a_step(
     layer: LayerPasses, traffic: Traffic, stage: Stages, setting: Setting
 ) -> tuple[Column, Column, Column]:
-    """(exposed, hidden, in chain) of parameters gathered and gradients reduced once."""
+    """(shown, hidden, in chain) of parameters gathered and gradients reduced once."""
     overlap, mine = setting.software.dp_overlap > 0, setting.layout.sharding != Sharding.PARAMETERS
     apart = splits_backward(setting.layout)
     last = _where(apart, layer.weight_gradient, layer.backward)

@@ -78,15 +78,17 @@ class LayerTotals(Columns):
 
 
 @dataclass(frozen=True)
-class StepTotals(Columns):
-    """The step and what depends on more than its layers, in seconds."""
+class StepTotals:
+    """The step, and what of it depends on more than its layers, in seconds."""
 
     step: Column
-    pipeline: Column
-    """From the first forward to the last backward."""
-    pp_exposed: Column
-    dp_exposed: Column
-    dp_hidden: Column
+    hops: Column
+    """From stage to stage, that show."""
+    hand_shake: Column
+    """Of the sends of one micro-batch."""
+    traffic: DataParallel
+    one_by_one: Column
+    """Of shards that are sent one after the other."""
     optimizer: Column
     jitter: Column
 
@@ -117,14 +119,22 @@ def step_seconds(kernels: LayerKernels, setting: Setting) -> StepColumns:
     """Price whole steps, part by part."""
     layer = layer_seconds(blocks(kernels, setting), setting)
     whole = step_totals(layer_totals(layer), setting)
-    layout, n_micro = setting.layout, setting.layout.micro_batches
+    layout, n_micro, traffic = setting.layout, setting.layout.micro_batches, whole.traffic
     head, stage = layer.head_forward + layer.head_backward, setting.stages
     per_layer = layer.forward + layer.backward
     work = (per_layer * stage.mean_layers + head * (1.0 / layout.pp)) * n_micro
-    last = stage.layers_last * per_layer.total + head.total
-    slowest = np.where(layout.pp > 1, np.maximum(stage.layers * per_layer.total, last) * n_micro, work.total)
-    contention = whole.dp_hidden * setting.hardware.collective_share
-    rest = whole.pp_exposed + whole.dp_exposed + contention + whole.optimizer + whole.jitter
+    alone = layout.pp == 1
+    slowest, full = _slowest_stage(per_layer.total, head.total, traffic.embedding, setting)
+    slowest, full = np.where(alone, work.total, slowest * n_micro), np.where(alone, 1.0, full)
+    embedding = traffic.embedding / layout.pp
+    pp_exposed = whole.hops + whole.hand_shake * full * n_micro
+    share = setting.hardware.collective_share
+    once_exposed = traffic.once_shown + share * np.minimum(traffic.once_hidden, 0.0)
+    dp_exposed = once_exposed + (traffic.shown * full + embedding) * n_micro + whole.one_by_one
+    dp_hidden = np.maximum(traffic.once_hidden, 0.0) + traffic.hidden * full * n_micro
+    contention = dp_hidden * share
+    in_slowest = np.where(alone, 0.0, embedding * n_micro)
+    rest = pp_exposed + dp_exposed + contention + whole.optimizer + whole.jitter
     return StepColumns(
         step=whole.step,
         matmul=work.matmul,
@@ -136,24 +146,37 @@ def step_seconds(kernels: LayerKernels, setting: Setting) -> StepColumns:
         tp_exposed=work.tp_exposed,
         cp_exposed=work.cp_exposed,
         ep_exposed=work.ep_exposed,
-        pp_exposed=whole.pp_exposed,
-        dp_exposed=whole.dp_exposed,
-        bubble=whole.step - slowest - rest - setting.software.step_overhead_s,
-        imbalance=slowest - work.total,
+        pp_exposed=pp_exposed,
+        dp_exposed=dp_exposed,
+        bubble=whole.step - slowest - rest - setting.software.step_overhead_s + in_slowest,
+        imbalance=slowest - work.total - in_slowest,
         optimizer=whole.optimizer,
         jitter=whole.jitter,
         tp_hidden=work.tp_hidden,
         cp_hidden=work.cp_hidden,
         ep_hidden=work.ep_hidden,
-        dp_hidden=whole.dp_hidden,
+        dp_hidden=dp_hidden,
     )
+
+
+def _slowest_stage(per_layer: Column, head: Column, embedding: Column, setting: Setting) -> tuple[Column, Column]:
+    """(seconds of a micro-batch, layers over those of a full stage) of the stage that has most to do.
+
+    Only between the ends are stages full: of two, both may lack layers. What shows in each pass goes by layers, too.
+    """
+    stage = setting.stages
+    first = stage.layers_first * per_layer + embedding
+    between = np.where(setting.layout.pp > 2, stage.layers * per_layer, 0.0)
+    last = stage.layers_last * per_layer + head
+    others = np.maximum(first, between)
+    full = np.where(between >= first, 1.0, stage.layers_first / stage.layers)
+    return np.maximum(others, last), np.where(last > others, stage.layers_last / stage.layers, full)
 
 
 def step_totals(layer: LayerTotals, setting: Setting) -> StepTotals:
     """Price whole steps from the totals of their layers: all that a search needs of a layout."""
     layout, software, stage = setting.layout, setting.software, setting.stages
-    n_micro, pipelined = layout.micro_batches, layout.pp > 1
-    hand_shake = software.micro_batch_overhead_s * layout.vp * pipelined
+    hand_shake = software.micro_batch_overhead_s * layout.vp * (layout.pp > 1)
     apart = np.where(splits_backward(layout), layer.weight_gradient, 0.0)
     passes = LayerPasses(layer.forward, layer.backward - apart, apart)
     traffic = data_parallel(passes, stage, setting)
@@ -164,15 +187,7 @@ def step_totals(layer: LayerTotals, setting: Setting) -> StepTotals:
     one_by_one = software.shard_overhead_s * (layout.dp_shard - 1.0) * (layout.sharding > Sharding.NONE)
     quiet = filled + traffic.once + (hops + optimizer + one_by_one + software.step_overhead_s)
     jitter = quiet * (software.jitter * np.log2(np.maximum(layout.world / 8.0, 1.0)))
-    return StepTotals(
-        step=quiet + jitter,
-        pipeline=filled,
-        pp_exposed=hops + hand_shake * n_micro,
-        dp_exposed=traffic.exposed + one_by_one,
-        dp_hidden=traffic.hidden,
-        optimizer=optimizer,
-        jitter=jitter,
-    )
+    return StepTotals(quiet + jitter, hops, hand_shake, traffic, one_by_one, optimizer, jitter)
 
 
 def _stage_passes(
