@@ -1,6 +1,6 @@
 """Figures of docs/plan.md and of the README's section on planning.
 
-python benchmarks/plan_pages.py    # runs the commands that are shown; keeps results/ and the picture. Then: fill_pages.py
+python benchmarks/plan_pages.py    # runs the commands that are shown; keeps results, picture. Then: fill_pages.py
 """
 
 import json

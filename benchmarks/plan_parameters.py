@@ -101,7 +101,7 @@ class Parameters:
 
 
 def parameters(
-    measurements: list[Measurement], setting: Setting, generations: Software, gpus: dict[str, GpuSpec]
+    measurements: list[Measurement], setting: Setting, known: Software, gpus: dict[str, GpuSpec]
 ) -> Parameters:
     """The parameters that ``measurements`` can speak about."""
     families = sorted({gpu.family for gpu in gpus.values()})
@@ -126,7 +126,7 @@ def parameters(
     start[place["generation", "megatron-deepspeed-2022", "micro_batch_overhead_s"]] = np.log(20.0)
 
     cards = [(gpus[row.gpu].family, CHIP.get(row.gpu, row.gpu)) for row in measurements]
-    software = [generations.generation_of(row.framework, row.year) for row in measurements]
+    software = [known.generation_of(row.framework, row.year) for row in measurements]
     rows: dict[tuple[str, str], tuple[np.ndarray, ...]] = {}
     for field in (*MATMUL, *FAMILY):
         rows["card", field] = (np.array([place["family", family, field] for family, _ in cards]),)

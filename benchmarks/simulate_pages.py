@@ -1,6 +1,6 @@
 """Figures of docs/simulate.md and of the README's section on operation.
 
-python benchmarks/simulate_pages.py    # runs the commands that are shown; keeps results/ and the plots. Then: fill_pages.py
+python benchmarks/simulate_pages.py    # runs the commands that are shown; keeps results, plots. Then: fill_pages.py
 """
 
 import json

@@ -24,10 +24,13 @@ FLAVOURS = {
     "llama4-maverick-400b": ("llama4", "17bx128e"),
 }
 SCHEDULES = {
-    "1f1b": "",
-    "zero-bubble": "Planned with zero-bubble on undivided stages, which torchtitan lacks: 1F1B stands here, slower.",
+    "1f1b": ("1F1B", ""),
+    "zero-bubble": (
+        "1F1B",
+        "Planned with zero-bubble on undivided stages, which torchtitan lacks: 1F1B stands here, slower.",
+    ),
 }
-"""What torchtitan does otherwise of each schedule."""
+"""torchtitan's name for each schedule on undivided stages, and what it does otherwise than the plan."""
 
 
 def torchtitan_toml(answer: Answer) -> str:
@@ -71,9 +74,9 @@ def _parallelism(model: ModelSpec, layout: Layout) -> dict[str, object]:
     }
     if layout.pp > 1:
         layers = stage_layers(model.n_layers, layout.pp, layout.vp)
-        full = max(layers)
+        full, schedule = max(layers), SCHEDULES[layout.schedule][0]
         found |= {
-            "pipeline_parallel_schedule": "Interleaved1F1B" if layout.vp > 1 else "1F1B",
+            "pipeline_parallel_schedule": f"Interleaved{schedule}" if layout.vp > 1 else schedule,
             "pipeline_parallel_microbatch_size": layout.micro_batch_size,
             "pipeline_parallel_layers_per_stage": full // layout.vp,
             "pipeline_parallel_first_stage_less_layers": full - layers[0],
@@ -111,8 +114,8 @@ def differences_from_plan(model: ModelSpec, layout: Layout) -> list[str]:
             f"torchtitan has no flavour for {model.name}: add one with dim {model.dim}, {model.n_layers} layers, "
             f"{model.n_heads} heads, {model.n_kv_heads} key-value heads, vocabulary {model.vocab_size}{moe}."
         )
-    if SCHEDULES[layout.schedule]:
-        said.append(SCHEDULES[layout.schedule])
+    if remark := SCHEDULES[layout.schedule][1]:
+        said.append(remark)
     if layout.sharding in ("optimizer", "gradients"):
         said.append("torchtitan shards parameters too (FSDP2); kept after forward, that comes nearest to the plan.")
     if layout.etp not in (1, layout.tp):
