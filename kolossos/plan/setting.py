@@ -1,6 +1,7 @@
 """Setting: everything that a formula may ask for, as columns."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -22,7 +23,7 @@ class Setting:
     layout: LayoutColumns
     sequence_parallel: Column
 
-    @property
+    @cached_property
     def stages(self) -> Stages:
         """How the layers fall on the pipeline."""
         return stages(self.model.n_layers, self.layout.pp, self.layout.vp)

@@ -31,8 +31,26 @@ def nic_rate(group: Group, hardware: HardwareColumns) -> Column:
     return hardware.nic_bytes_per_s / np.where(beyond, hardware.oversubscription, 1.0)
 
 
+@dataclass(frozen=True)
+class Ring:
+    """A group as a ring: bytes/s of its slowest link, and start-up seconds; known once for all that it carries."""
+
+    group: Group
+    bytes_per_s: Column
+    latency_s: Column
+
+    def gather_seconds(self, total_bytes: Column) -> Column:
+        """All-gather or reduce-scatter of ``total_bytes`` (the whole, not the shard)."""
+        return total_bytes * (self.group.size - 1.0) / self.group.size / self.bytes_per_s + self.latency_s
+
+
 def gather_seconds(total_bytes: Column, group: Group, hardware: HardwareColumns) -> Column:
-    """All-gather or reduce-scatter of ``total_bytes`` (the whole, not the shard) over the group, as a ring."""
+    """All-gather or reduce-scatter of ``total_bytes`` over the group, as a ring."""
+    return ring(group, hardware).gather_seconds(total_bytes)
+
+
+def ring(group: Group, hardware: HardwareColumns) -> Ring:
+    """The ring through all ranks of a group."""
     inside = group.inside(hardware)
     outside = group.size / inside
     rate = np.where(
@@ -40,7 +58,7 @@ def gather_seconds(total_bytes: Column, group: Group, hardware: HardwareColumns)
         np.minimum(hardware.nvlink_bytes_per_s, inside * nic_rate(group, hardware)),
         hardware.nvlink_bytes_per_s,
     )
-    return total_bytes * (group.size - 1.0) / group.size / rate + latency(group, hardware)
+    return Ring(group, rate, latency(group, hardware))
 
 
 def latency(group: Group, hardware: HardwareColumns) -> Column:

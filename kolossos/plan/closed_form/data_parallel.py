@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from kolossos.plan.choices import Sharding
-from kolossos.plan.closed_form.collectives import Group, gather_seconds
-from kolossos.plan.closed_form.parameters import stage_parameters
+from kolossos.plan.closed_form.collectives import Group, gather_seconds, ring
+from kolossos.plan.closed_form.parameters import layer_parameters, stage_of_layers
 from kolossos.plan.closed_form.work import BF16_BYTES
 from kolossos.plan.columns import Column
 from kolossos.plan.layers import Stages
-from kolossos.plan.schedules import splits_backward
+from kolossos.plan.schedules.schedule import Mask
 from kolossos.plan.setting import Setting
 
 
@@ -59,8 +59,9 @@ def parameter_traffic(setting: Setting) -> Traffic:
     """Rings over the ranks that shard; what is then still replicated is reduced among the replicas."""
     layout = setting.layout
     one, none = np.ones(()), np.zeros(())
-    layer = stage_parameters(setting.model, layout, one, none)
-    vocabulary = stage_parameters(setting.model, layout, none, one)
+    per_layer = layer_parameters(setting.model, layout)
+    layer = stage_of_layers(per_layer, setting.model, one, none)
+    vocabulary = stage_of_layers(per_layer, setting.model, none, one)
     inner = layout.dp_shard * layout.cp
     expert_ranks = np.maximum(layout.tp * inner / (layout.ep * layout.etp), 1.0)
     shared = _rings(layer.shared, inner, layout.tp, setting)
@@ -72,13 +73,13 @@ def parameter_traffic(setting: Setting) -> Traffic:
 def _rings(count: Column, size: Column, stride: Column, setting: Setting) -> tuple[Column, Column]:
     """Gather and reduction of ``count`` parameters over ``size`` ranks ``stride`` apart, and their replicas."""
     layout, hardware = setting.layout, setting.hardware
-    shards, present = Group(size, stride), (size > 1) * (count > 0)
+    shards, present = ring(Group(size, stride), hardware), (size > 1) * (count > 0)
     replicas = Group(layout.dp_replicate, layout.tp * layout.dp_shard * layout.cp)
     gradient_bytes = np.minimum(setting.software.gradient_bytes, 4.0)
     whole = count * gradient_bytes
     among = 2 * gather_seconds(whole / size, replicas, hardware) * (layout.dp_replicate > 1) * (count > 0)
-    scatter = gather_seconds(whole, shards, hardware) * present
-    gather = gather_seconds(count * BF16_BYTES, shards, hardware) * present
+    scatter = shards.gather_seconds(whole) * present
+    gather = shards.gather_seconds(count * BF16_BYTES) * present
     sharded = layout.sharding > Sharding.NONE
     return np.where(sharded, gather, 0.0), np.where(sharded, scatter, 2.0 * scatter) + among
 
@@ -90,6 +91,8 @@ class LayerPasses:
     forward: Column
     backward: Column
     weight_gradient: Column
+    split: Mask
+    """Where they are."""
 
 
 def data_parallel(layer: LayerPasses, stage: Stages, setting: Setting) -> DataParallel:
@@ -130,7 +133,7 @@ def _once_a_step(
 ) -> tuple[Column, Column, Column]:
     """(shown, hidden, in chain) of parameters gathered and gradients reduced once."""
     overlap, mine = setting.software.dp_overlap > 0, setting.layout.sharding != Sharding.PARAMETERS
-    apart = splits_backward(setting.layout)
+    apart = layer.split
     last = _where(apart, layer.weight_gradient, layer.backward)
     gather, gather_v = traffic.layer_gather * mine, traffic.vocabulary_gather * mine
     reduce, reduce_v = traffic.layer_reduce * mine, traffic.vocabulary_reduce * mine
@@ -146,7 +149,7 @@ def _in_every_pass(
 ) -> tuple[list[Column], list[Column]]:
     """(exposed, hidden) of FSDP's forward, backward and weight gradients, for one micro-batch."""
     mine, zero = setting.layout.sharding == Sharding.PARAMETERS, np.zeros(())
-    apart = splits_backward(setting.layout)
+    apart = layer.split
     gather, reduce = traffic.layer_gather * mine, traffic.layer_reduce * mine
     second = _second_matrix(setting) * mine
     gather_v, reduce_v = traffic.vocabulary_gather * second, traffic.vocabulary_reduce * second

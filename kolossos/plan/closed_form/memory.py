@@ -65,11 +65,11 @@ def activation_bytes(setting: Setting) -> ActivationBytes:
     )
 
 
-def memory_with(activations: ActivationBytes, setting: Setting) -> MemoryColumns:
-    """Memory whose activations are known."""
+def memory_with(activations: ActivationBytes, setting: Setting, held: StageParameters | None = None) -> MemoryColumns:
+    """Memory whose activations are known, and perhaps the parameters of the fullest stage."""
     layout, sharding = setting.layout, setting.layout.sharding
     stage = setting.stages
-    whole, shard = _spread(held_parameters(setting), setting)
+    whole, shard = _spread(held or held_parameters(setting), setting)
     gathered = np.where(
         sharding == Sharding.PARAMETERS, 2.0 * whole / np.maximum(stage.layers, 1.0) * (BF16_BYTES + 2.0), 0.0
     )

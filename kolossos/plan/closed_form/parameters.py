@@ -60,7 +60,13 @@ def stage_parameters(
     model: ModelColumns, layout: LayoutColumns, layers: Column, vocabularies: Column
 ) -> StageParameters:
     """A stage of ``layers`` layers and ``vocabularies`` embedding or output matrices."""
-    per_layer = layer_parameters(model, layout)
+    return stage_of_layers(layer_parameters(model, layout), model, layers, vocabularies)
+
+
+def stage_of_layers(
+    per_layer: LayerParameters, model: ModelColumns, layers: Column, vocabularies: Column
+) -> StageParameters:
+    """The same from layers that are known."""
     moe = model.n_moe_layers / model.n_layers
     dense = per_layer.dense * np.where(model.dense_beside_experts > 0, 1.0, 1.0 - moe)
     shared = layers * (per_layer.attention + dense + moe * per_layer.beside_experts)

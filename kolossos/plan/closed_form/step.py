@@ -91,6 +91,8 @@ class StepTotals:
     """Of shards that are sent one after the other."""
     optimizer: Column
     jitter: Column
+    held: StageParameters
+    """Parameters of the fullest stage, which its memory asks for too."""
 
 
 def layer_seconds(parts: Blocks, setting: Setting) -> LayerSeconds:
@@ -177,17 +179,19 @@ def step_totals(layer: LayerTotals, setting: Setting) -> StepTotals:
     """Price whole steps from the totals of their layers: all that a search needs of a layout."""
     layout, software, stage = setting.layout, setting.software, setting.stages
     hand_shake = software.micro_batch_overhead_s * layout.vp * (layout.pp > 1)
-    apart = np.where(splits_backward(layout), layer.weight_gradient, 0.0)
-    passes = LayerPasses(layer.forward, layer.backward - apart, apart)
+    split = splits_backward(layout)
+    apart = np.where(split, layer.weight_gradient, 0.0)
+    passes = LayerPasses(layer.forward, layer.backward - apart, apart, split)
     traffic = data_parallel(passes, stage, setting)
     waiting = _stage_passes(passes, layer.head, traffic, hand_shake, stage)
     filled = pipeline_seconds(waiting, stage, setting) + traffic.in_chain
     hops = hop_seconds(setting) * hops_that_show(setting)
-    optimizer = optimizer_seconds(held_parameters(setting), setting)
+    held = held_parameters(setting)
+    optimizer = optimizer_seconds(held, setting)
     one_by_one = software.shard_overhead_s * (layout.dp_shard - 1.0) * (layout.sharding > Sharding.NONE)
     quiet = filled + traffic.once + (hops + optimizer + one_by_one + software.step_overhead_s)
     jitter = quiet * (software.jitter * np.log2(np.maximum(layout.world / 8.0, 1.0)))
-    return StepTotals(quiet + jitter, hops, hand_shake, traffic, one_by_one, optimizer, jitter)
+    return StepTotals(quiet + jitter, hops, hand_shake, traffic, one_by_one, optimizer, jitter, held)
 
 
 def _stage_passes(

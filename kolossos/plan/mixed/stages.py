@@ -134,7 +134,7 @@ def _closing(kind: _Kind, layout: Layout, layers: int) -> float:
     """What shows of the gradients' and parameters' traffic, and the optimizer, of a stage with so many layers."""
     setting, held = _held(kind, layers)
     count, none = np.float64(layers), np.zeros(())
-    passes = LayerPasses(np.float64(kind.forward), np.float64(kind.backward), none)  # pyright: ignore
+    passes = LayerPasses(np.float64(kind.forward), np.float64(kind.backward), none, np.zeros((), dtype=bool))  # pyright: ignore
     stage = Stages(count, count, count, count)  # pyright: ignore
     one_by_one = setting.software.shard_overhead_s * (layout.dp_shard - 1) * (layout.sharding != "none")
     return float(data_parallel(passes, stage, setting).once + optimizer_seconds(held, setting) + one_by_one)

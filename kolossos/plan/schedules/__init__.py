@@ -47,19 +47,21 @@ def by_schedule(layout: LayoutColumns, ask: Callable[[Schedule], Callable[..., A
 
     Schedules that share a formula (one inherits it from the other) are asked once, for all their rows.
     """
-    forms: dict[object, tuple[Callable[..., Any], Mask]] = {}
+    forms = {}
     for schedule in all_schedules():
-        mine = rows_of(schedule, layout)
+        form = ask(schedule)
+        forms.setdefault(getattr(form, "__func__", form), (form, []))[1].append(schedule)
+    if len(forms) == 1:
+        return next(iter(forms.values()))[0](*arguments)
+    whole, priced = None, np.zeros(np.shape(layout.schedule), dtype=bool)
+    for form, schedules in forms.values():
+        mine = np.logical_or.reduce([rows_of(schedule, layout) for schedule in schedules])
         if np.any(mine):
-            form = ask(schedule)
-            shared = forms.get(form.__func__)  # type: ignore[attr-defined]
-            forms[form.__func__] = (form, mine | shared[1] if shared else mine)  # type: ignore[attr-defined]
-    if not np.all(np.logical_or.reduce([rows for _, rows in forms.values()])):
+            answer = form(*arguments)
+            whole = answer if whole is None else _choose(mine, answer, whole)
+            priced = priced | mine
+    if not np.all(priced):
         raise ValueError("a layout's schedule is none of those in plan.schedules")
-    answers = [(form(*arguments), rows) for form, rows in forms.values()]
-    whole, _ = answers[0]
-    for answer, rows in answers[1:]:
-        whole = _choose(rows, answer, whole)
     return whole
 
 

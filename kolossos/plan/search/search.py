@@ -49,7 +49,7 @@ def price(job: Job, table: LayerTable, chunk: Chunk) -> ChunkPrices:
     return ChunkPrices(
         layouts=layouts,
         step=totals.step,
-        memory=memory_with(layer.activations, setting).total,
+        memory=memory_with(layer.activations, setting, totals.held).total,
         seconds_per_token=totals.step / tokens,
         joules_per_token=gpus_per_token * (totals.step * waiting + busy * computing),
         usd_per_token=totals.step * (gpus_per_token * (job.usd_per_gpu_hour / 3600.0)),

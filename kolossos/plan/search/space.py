@@ -19,7 +19,7 @@ from kolossos.plan.columns import Column, LayoutColumns
 from kolossos.plan.job import Job
 from kolossos.plan.rules.divisibility import divides
 from kolossos.plan.rules.table import RULES
-from kolossos.plan.schedules import schedule_of_code
+from kolossos.plan.schedules import all_schedules
 from kolossos.specs.layout import Layout
 
 MICRO_BATCHES = (1.0, 2.0, 4.0, 8.0)
@@ -208,9 +208,10 @@ def _meshes(job: Job, space: Axes, group: Group) -> tuple[Column, Column, Column
 
 def _variant_mask(space: Axes, group: Group, pp: Column, vp: Column, dp: Column, n_micro: Column) -> NDArray[np.bool_]:
     schedule, sharding, shard = space.variants
-    allowed = np.zeros((len(pp), len(schedule)), dtype=bool)
-    for number in np.unique(schedule):
-        allowed |= schedule_of_code(number).allows(pp, vp)[:, None] & (schedule == number)
+    allowed = np.ones((1, 1), dtype=bool)
+    for one in all_schedules():
+        if one.needs:
+            allowed = allowed & (one.allows(pp, vp)[:, None] | (schedule != one.code))
     some = (shard > 0) & (shard < dp[:, None]) & divides(np.maximum(shard, 1.0), dp[:, None])
     whole = (shard == 0) & ((dp[:, None] > 1) | (group.cp > 1))
     priced = (sharding != Sharding.GRADIENTS) | (n_micro <= 1)[:, None]
