@@ -45,9 +45,10 @@ def splits_backward(layout: LayoutColumns) -> Mask:
 def by_schedule(layout: LayoutColumns, ask: Callable[[Schedule], Callable[..., Any]], *arguments: object) -> Any:
     """What each row's own schedule answers: a column, or a tuple of columns. ValueError for a code that is none.
 
-    Schedules that share a formula (one inherits it from the other) are asked once, for all their rows.
+    Schedules that share a formula (one inherits it from the other) are asked once, for all their rows; where all do,
+    no row is looked at.
     """
-    forms = {}
+    forms: dict[object, tuple[Callable[..., Any], list[Schedule]]] = {}
     for schedule in all_schedules():
         form = ask(schedule)
         forms.setdefault(getattr(form, "__func__", form), (form, []))[1].append(schedule)

@@ -19,7 +19,18 @@ SCHEDULES = {
     "zero-bubble": "the zero-bubble schedule (Megatron-LM runs 1F1B: the bubble will be larger than planned)",
 }
 """What Megatron-LM lacks of each schedule."""
-FP8_RECIPES = {"fp8": "delayed", "mxfp8": "mxfp8"}
+RECOMPUTES: dict[str, Arguments] = {
+    "none": {},
+    "selective": {"recompute-granularity": "selective"},
+    "full": {"recompute-granularity": "full", "recompute-method": "uniform", "recompute-num-layers": 1},
+}
+PRECISIONS: dict[str, Arguments] = {
+    "fp32": {},
+    "bf16": {"bf16": True},
+    "fp8": {"bf16": True, "fp8-format": "hybrid", "fp8-recipe": "delayed"},
+    "mxfp8": {"bf16": True, "fp8-format": "e4m3", "fp8-recipe": "mxfp8"},
+    "nvfp4": {"bf16": True, "fp4-format": "e2m1", "fp4-recipe": "nvfp4"},
+}
 
 
 def megatron_arguments(answer: Answer) -> str:
@@ -118,7 +129,13 @@ def layout_arguments(model: ModelSpec, layout: Layout) -> Arguments:
         found["sequence-parallel"] = True
     if model.moe:
         found |= {"expert-model-parallel-size": layout.ep, "expert-tensor-parallel-size": layout.etp}
-    return found | _pipeline(model, layout) | _sharding(layout) | _recompute(layout) | _precision(layout)
+    return (
+        found
+        | _pipeline(model, layout)
+        | _sharding(layout)
+        | RECOMPUTES[layout.recompute]
+        | PRECISIONS[layout.precision]
+    )
 
 
 def _pipeline(model: ModelSpec, layout: Layout) -> Arguments:
@@ -148,26 +165,6 @@ def _sharding(layout: Layout) -> Arguments:
         found |= {"ckpt-format": "fsdp_dtensor", "no-gradient-accumulation-fusion": True}
     if layout.dp_replicate > 1:
         found["num-distributed-optimizer-instances"] = layout.dp_replicate
-    return found
-
-
-def _recompute(layout: Layout) -> Arguments:
-    if layout.recompute == "none":
-        return {}
-    if layout.recompute == "selective":
-        return {"recompute-granularity": "selective"}
-    return {"recompute-granularity": "full", "recompute-method": "uniform", "recompute-num-layers": 1}
-
-
-def _precision(layout: Layout) -> Arguments:
-    if layout.precision == "fp32":
-        return {}
-    found: Arguments = {"bf16": True}
-    if layout.precision in FP8_RECIPES:
-        found |= {"fp8-format": "hybrid" if layout.precision == "fp8" else "e4m3"}
-        found |= {"fp8-recipe": FP8_RECIPES[layout.precision]}
-    if layout.precision == "nvfp4":
-        found |= {"fp4-format": "e2m1", "fp4-recipe": "nvfp4"}
     return found
 
 
