@@ -27,7 +27,7 @@ from kolossos.plan.rules.rule import Bounds
 from kolossos.plan.schedules import all_schedules
 from kolossos.plan.schedules.one_forward_one_backward import stage_order
 from kolossos.plan.schedules.schedule import Schedule
-from kolossos.plan.schedules.tasks import BACKWARD, FORWARD, WEIGHT
+from kolossos.plan.schedules.tasks import BACKWARD, FORWARD, WEIGHT, peak_in_flight
 from kolossos.plan.search.layout_parts import part_names
 from kolossos.plan.setting import Setting
 from kolossos.specs.catalogue import load_gpu, load_model
@@ -191,6 +191,13 @@ def test_micro_batches_in_flight(pp: int, vp: int, groups: int) -> None:
     if pp > 1 and vp > 1 and groups > 1:
         divided = schedule_work(work_of([[(1.0, 2.0, 0.0)] * vp] * pp, groups * pp))
         assert divided.in_flight[0] == pytest.approx(pp * (1 + (pp - 1) / (pp * vp)))
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(1, 5))
+def test_a_schedule_says_of_its_memory_what_its_order_keeps_alive(pp: int, vp: int, groups: int) -> None:
+    vp, n_micro = (vp, groups * pp) if pp > 1 else (1, groups)
+    for stage, order in enumerate(PLAIN.orders(pp, vp, n_micro)[0]):
+        assert PLAIN.alive_on(stage, pp, vp, n_micro) == pytest.approx(peak_in_flight(order, vp))
 
 
 def test_an_order_that_waits_in_a_circle_is_refused() -> None:
