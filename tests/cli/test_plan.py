@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -100,8 +99,6 @@ def test_two_kinds_of_gpu_are_planned_together(kolossos, tmp_path: Path):
     assert sum(part["share_of_tokens"] for part in plan["split"][0]["contributions"]) == pytest.approx(1)
 
 
-def test_help_comes_in_half_a_second_and_no_torch_is_loaded():
+def test_planning_loads_no_torch():
     code = "import sys; import kolossos.plan.answer.request, kolossos.cli.show.plan; sys.exit('torch' in sys.modules)"
-    began = time.process_time()
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    assert time.process_time() - began < 2
