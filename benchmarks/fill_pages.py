@@ -8,12 +8,12 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks/results"
+import plan_pages
+import simulate_pages
+from pages import RESULTS, ROOT, filled
+
 PAGES = ("README.md", "docs/training.md", "docs/plan.md", "docs/simulate.md")
-BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def time_to_beat() -> str:
@@ -67,15 +67,12 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
-    import plan_pages
-    import simulate_pages
-
     figures = FIGURES | plan_pages.FIGURES | simulate_pages.FIGURES
     differing = []
     for page in PAGES:
         path = ROOT / page
         before = path.read_text()
-        after = BLOCK.sub(lambda match: f"{match[1]}{figures[match[2]]()}\n{match[3]}", before)
+        after = filled(before, figures)
         if after != before:
             differing.append(page)
             if "--check" not in sys.argv:

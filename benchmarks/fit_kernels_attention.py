@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kolossos.plan.kernels.attention import EFFICIENCY, TILE, forward_seconds
-from kolossos.plan.kernels.cards import card, peak
+from kolossos.plan.kernels.cards import card, kernel_facts, peak
 
 Floats = NDArray[np.float64]
 Rows = dict[str, Floats]
@@ -29,15 +29,6 @@ ATTENTION: dict[str, tuple[float, float, float]] = {
     "exposed": (1.0, 1e-3, 8.0),
 }
 ATTENTION_EFFICIENCY = (0.7, 0.1, 1.0)
-# Rate of the backward pass over that of the forward pass, both counted in their own FLOPs.
-BACKWARD_RATE = {
-    "ampere": (0.86, "63 % of peak backward, 73 % forward: FlashAttention-2, arXiv 2307.08691, section 4.1"),
-    "hopper": (
-        0.86,
-        "head_dim 128, 4k to 16k: 542/638, 559/646, 561/648: FlashAttention-3, arXiv 2407.08608, Fig. 5, 6",
-    ),
-    "blackwell": (0.86, "taken from Hopper; FlashAttention-2 on B200: 334/379 (Dao-AILab/flash-attention issue 1589)"),
-}
 BACKWARD = "backward_rate"
 Fit = Callable[..., tuple[Floats, float]]
 
@@ -87,8 +78,8 @@ def fit_attention(table: dict[tuple[str, str], Rows], fit: Fit) -> dict[str, dic
 def trusted(gpu: str, precision: str, table: dict[tuple[str, str], Rows]) -> tuple[Rows, str]:
     """The rows that can be full causal attention, and a clause on what was dropped.
 
-    Dropped: rows over MOST_OF_PEAK; whole head dimensions where more than 1 % of rows are; head_dim 192 on Blackwell,
-    where no stack had a tuned kernel; on the H200 rows faster than the H100's by more than TWIN_SPEED.
+    Dropped: rows over MOST_OF_PEAK; whole head dimensions where more than 1 % of rows are, or that no measured software
+    had a good kernel for (192 on Blackwell); on the H200 rows faster than the H100's by more than TWIN_SPEED.
     """
     rows = table[gpu, precision]
     share = causal_flops(rows) / rows["seconds"] / peak(card(gpu), precision)
@@ -100,7 +91,7 @@ def trusted(gpu: str, precision: str, table: dict[tuple[str, str], Rows]) -> tup
         keep &= rows["seconds"] * TWIN_SPEED > [seconds.get(shape, np.inf) for shape in shapes]
     for head_dim in np.unique(rows["head_dim"]):
         same = rows["head_dim"] == head_dim
-        untuned = card(gpu).family == "blackwell" and head_dim == 192
+        untuned = head_dim in kernel_facts(card(gpu)).untuned_head_dims
         if gpu != "h200" and ((share[same] > MOST_OF_PEAK).mean() > 0.01 or untuned):
             keep &= ~same
     dropped = f"; {(~keep).sum()} of {keep.size} rows dropped as no plain causal attention" if (~keep).any() else ""
@@ -133,10 +124,10 @@ def fit_one(gpu: str, precision: str, rows: Rows, fixed: dict[str, float], note:
     x, _ = fit(model, limits[0], limits, halves[0]["seconds"])
     coefficients = fixed | dict(zip(bounds, x.tolist(), strict=True))
     error = np.abs(seconds(coefficients, halves[1]) / halves[1]["seconds"] - 1)
-    rate, source = BACKWARD_RATE[card(gpu).family]
+    facts = kernel_facts(card(gpu))  # backward's rate over that of forward, both counted in their own FLOPs
     figures = {"mean": error.mean(), "median": np.median(error), "p90": np.quantile(error, 0.9)}
     return {
-        "coefficients": coefficients | {BACKWARD: rate},
+        "coefficients": coefficients | {BACKWARD: facts.backward_rate},
         "error": {"rows": error.size} | {name: round(float(value), 4) for name, value in figures.items()},
-        "note": f"{note}. backward_rate: {source}",
+        "note": f"{note}. backward_rate: {facts.backward_rate_source}",
     }

@@ -4,8 +4,9 @@
 
 Iteratively reweighted Gauss-Newton on the log error of the step time (soft-L1 loss, one weight a row), with priors
 (``plan_parameters``). Every source is then left out in turn and the fit repeated from the whole one's end. With
-``--write`` kolossos/plan/coefficients.toml gets the new figures (its facts, such as what overlaps, are kept) and
-kolossos/plan/errors.toml the quantiles of the errors on left-out sources, which are the planner's intervals.
+``--write`` the files of the families of GPUs and kolossos/plan/rates/software.toml get the new figures (their facts,
+such as what overlaps, are kept) and kolossos/plan/published/errors.toml the quantiles of the errors on left-out
+sources, which are the planner's intervals.
 """
 
 import argparse
@@ -16,19 +17,24 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import tomli_w
 from plan_parameters import CHIP, LINES, MATMUL, SOFTWARE, Parameters, parameters
 from rich.console import Console
 from rich.progress import track
 
 from kolossos.files import write_whole
-from kolossos.plan.coefficients import COEFFICIENTS, Coefficients, load_coefficients
-from kolossos.plan.layer_kernels import LayerKernels, layer_kernels
-from kolossos.plan.measurements import measured, read_measurements
-from kolossos.plan.memory import memory_bytes
-from kolossos.plan.predict import setting_of
-from kolossos.plan.step import step_seconds
+from kolossos.plan.closed_form.layer_kernels import LayerKernels, layer_kernels
+from kolossos.plan.closed_form.memory import memory_bytes
+from kolossos.plan.closed_form.step import step_seconds
+from kolossos.plan.published.interval import ERRORS
+from kolossos.plan.published.measurements import measured, read_measurements
+from kolossos.plan.published.settings import setting_of
+from kolossos.plan.rates.software import SOFTWARE as SOFTWARE_FILE
+from kolossos.plan.rates.software import Software, load_software
 from kolossos.specs.catalogue import load_gpu, names
 from kolossos.specs.from_models_json import model_specs
+from kolossos.specs.gpu import GpuSpec
+from kolossos.specs.gpu_family import FAMILIES, GpuFamily, load_family
 
 NOISE = 0.03
 """Log error at which the loss turns from square to linear: the spread of repeated measurements is 4 % in the median."""
@@ -110,48 +116,51 @@ def summary(errors: np.ndarray) -> dict[str, float]:
     }
 
 
-def fitted(old: Coefficients, p: Parameters, theta: np.ndarray, command: str) -> Coefficients:
-    """The coefficients with their fitted figures replaced; a family's own entry serves cards nobody measured."""
-    cards = {name: load_gpu(name).family for name in names("gpus")}
-    families = {family: family for family in sorted(set(cards.values()) | {"cpu"})}
-    gpus = {}
-    for name, family in (families | cards).items():
-        chip = CHIP.get(name, name)
-        values = {f: p.value(theta, ("family", family, f), ("chip", chip, f)) for f in MATMUL}
-        values |= {f: p.value(theta, ("family", family, f)) for f in ("attention_scale", "memory_efficiency")}
-        gpus[name] = {f: _rounded(v) for f, v in values.items()} if family != "cpu" else old.gpus["cpu"].model_dump()
-    links = {name: link.model_dump() for name, link in old.links.items()}
-    for family in set(cards.values()):
-        for field in ("nvlink_efficiency", "fabric_efficiency", "collective_share"):
-            links[family][field] = _rounded(p.value(theta, ("family", family, field)))
-    software = {}
-    for name, generation in old.software.items():
+def fitted_software(old: Software, p: Parameters, theta: np.ndarray, command: str) -> Software:
+    """The generations with their fitted figures replaced."""
+    generations = {}
+    for name, generation in old.generations.items():
         figures = {
             f: _rounded(p.value(theta, ("line", LINES[name], f), ("generation", name, f)))
             for f in SOFTWARE
             if name in LINES
         }
-        software[name] = generation.model_dump() | figures
-    return Coefficients.parse(
-        {"fitted": f"{date.today()}, {command}", "links": links, "gpus": gpus, "software": software}, "fit"
-    )
+        generations[name] = generation.model_dump() | figures
+    return Software.parse({"fitted": f"{date.today()}, {command}", "generations": generations}, "fit")
+
+
+def fitted_family(old: GpuFamily, cards: list[str], p: Parameters, theta: np.ndarray, command: str) -> GpuFamily:
+    """A family with its fitted figures replaced; its own entry serves cards nobody measured."""
+
+    def rates(card: str) -> dict[str, float]:
+        values = {f: p.value(theta, ("family", old.name, f), ("chip", CHIP.get(card, card), f)) for f in MATMUL}
+        values |= {f: p.value(theta, ("family", old.name, f)) for f in ("attention_scale", "memory_efficiency")}
+        return {f: _rounded(value) for f, value in values.items()}
+
+    values = old.model_dump() | {"rates": rates(old.name), "rates_of": {card: rates(card) for card in cards}}
+    values["source"] = f"links and rates: {date.today()}, {command}; nic_bytes_per_s: usual servers"
+    for field in ("nvlink_efficiency", "fabric_efficiency", "collective_share"):
+        values["links"][field] = _rounded(p.value(theta, ("family", old.name, field)))
+    return GpuFamily.parse(values, "fit")
 
 
 def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def toml(values: dict[str, object], prefix: str = "") -> str:
-    """A nested table as TOML: plain values first, then the tables."""
-    lines, tables = [], []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            name = f'{prefix}"{key}"' if not key.replace("_", "").isalnum() else f"{prefix}{key}"
-            plain = any(not isinstance(v, dict) for v in value.values())
-            tables.append((f"\n[{name}]\n" if plain else "") + toml(value, f"{name}."))
-        else:
-            lines.append(f"{key} = {json.dumps(value)}\n")
-    return "".join(lines) + "".join(tables)
+def write_fit(p: Parameters, theta: np.ndarray, software: Software, gpus: dict[str, GpuSpec]) -> None:
+    """The generations of software, and each family that a published run was trained on."""
+    command = "benchmarks/fit_plan.py"
+    write_toml(SOFTWARE_FILE, fitted_software(software, p, theta, command).model_dump())
+    for name in sorted({gpu.family for gpu in gpus.values()}):
+        cards = sorted(card for card, gpu in gpus.items() if gpu.family == name)
+        family = fitted_family(load_family(name), cards, p, theta, command)
+        write_toml(FAMILIES / f"{name}.toml", family.model_dump(exclude={"name"}, exclude_none=True, mode="json"))
+
+
+def write_toml(path: Path, values: dict[str, object]) -> None:
+    """Whole or not at all."""
+    write_whole(path, tomli_w.dumps(values).encode())
 
 
 def main() -> None:
@@ -167,10 +176,10 @@ def main() -> None:
     gpus = {name: load_gpu(name) for name in names("gpus")}
     rows, skipped = read_measurements(arguments.measurements, model_specs(arguments.models), gpus)
     rows = [row for row in rows if row.step_time_s]
-    coefficients = load_coefficients()
-    setting = setting_of(rows, coefficients, gpus)
+    software = load_software()
+    setting = setting_of(rows, software, gpus)
     kernels = layer_kernels(setting.model, setting.hardware, setting.layout)
-    p = parameters(rows, setting, coefficients, gpus)
+    p = parameters(rows, setting, software, gpus)
     fit = Fit(p, kernels, measured(rows))
     started = time.perf_counter()
     theta = fit.solve(np.ones(len(rows)), p.start, arguments.iterations)
@@ -179,7 +188,7 @@ def main() -> None:
     repositories = np.array([source.split("@")[0] for source in sources])
     seen, unseen = fit.errors(theta), left_out(fit, theta, sources)
     elsewhere = left_out(fit, theta, repositories)
-    generations = np.array([coefficients.generation(row.framework, row.year) for row in rows])
+    generations = np.array([software.generation_of(row.framework, row.year) for row in rows])
     report = {
         "seconds": seconds,
         "skipped": dict(skipped),
@@ -192,8 +201,7 @@ def main() -> None:
         },
     }
     if arguments.write:
-        new = fitted(coefficients, p, theta, "benchmarks/fit_plan.py")
-        write_whole(COEFFICIENTS, toml(new.model_dump()).encode())
+        write_fit(p, theta, software, gpus)
         errors = {
             "made": f"{date.today()}, benchmarks/fit_plan.py: log(predicted / measured) on left-out sources",
             "all": _quantiles(unseen),
@@ -201,7 +209,7 @@ def main() -> None:
             "memory": _quantiles(memory_errors(arguments.measurements, arguments.models)),
             "generations": {str(g): _quantiles(unseen[generations == g]) for g in sorted(set(generations))},
         }
-        write_whole(COEFFICIENTS.with_name("errors.toml"), toml(errors).encode())
+        write_toml(ERRORS, errors)
     if arguments.json:
         print(json.dumps(report, indent=1))
     else:
@@ -213,7 +221,7 @@ def memory_errors(measurements: Path, models: Path) -> np.ndarray:
     gpus = {name: load_gpu(name) for name in names("gpus")}
     rows, _ = read_measurements(measurements, model_specs(models), gpus)
     rows = [row for row in rows if row.memory_gib]
-    predicted = memory_bytes(setting_of(rows, load_coefficients(), gpus)).total / 2**30
+    predicted = memory_bytes(setting_of(rows, load_software(), gpus)).total / 2**30
     return np.log(predicted / np.array([row.memory_gib for row in rows]))
 
 

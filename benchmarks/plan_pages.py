@@ -1,10 +1,8 @@
 """Figures of docs/plan.md and of the README's section on planning.
 
-python benchmarks/plan_pages.py --measure     # runs the commands that the pages show; keeps results/ and the picture
-python benchmarks/plan_pages.py               # fills the pages from the results, as fill_pages.py does
+python benchmarks/plan_pages.py    # runs the commands that are shown; keeps results, picture. Then: fill_pages.py
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -12,12 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+from pages import RESULTS, ROOT
 
-from fill_pages import RESULTS, ROOT
-from fill_pages import main as fill_pages
-
-from kolossos.plan.record import LARGEST_MEASURED
+from kolossos.plan.answer.record import LARGEST_MEASURED
 
 CLUSTERS = ("colossus-100k", "colossus-200k")
 TOKENS = "15e12"
@@ -167,13 +162,5 @@ def plan_search() -> str:
 FIGURES = {"plan_grok1": plan_grok1, "plan_accuracy": plan_accuracy, "plan_search": plan_search}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--measure", action="store_true")
-    if parser.parse_args().measure:
-        measure()
-    fill_pages()
-
-
 if __name__ == "__main__":
-    main()
+    measure()

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kolossos.plan.blocks import Setting
-from kolossos.plan.coefficients import Coefficients
-from kolossos.plan.measurements import Measurement
+from kolossos.plan.published.measurements import Measurement
+from kolossos.plan.rates.software import Software
+from kolossos.plan.setting import Setting
 from kolossos.specs.gpu import GpuSpec
 
 CHIP = {"a100-40g": "a100", "a100-80g": "a100", "h200": "h100", "h800": "h100"}
@@ -101,7 +101,7 @@ class Parameters:
 
 
 def parameters(
-    measurements: list[Measurement], setting: Setting, coefficients: Coefficients, gpus: dict[str, GpuSpec]
+    measurements: list[Measurement], setting: Setting, known: Software, gpus: dict[str, GpuSpec]
 ) -> Parameters:
     """The parameters that ``measurements`` can speak about."""
     families = sorted({gpu.family for gpu in gpus.values()})
@@ -126,7 +126,7 @@ def parameters(
     start[place["generation", "megatron-deepspeed-2022", "micro_batch_overhead_s"]] = np.log(20.0)
 
     cards = [(gpus[row.gpu].family, CHIP.get(row.gpu, row.gpu)) for row in measurements]
-    software = [coefficients.generation(row.framework, row.year) for row in measurements]
+    software = [known.generation_of(row.framework, row.year) for row in measurements]
     rows: dict[tuple[str, str], tuple[np.ndarray, ...]] = {}
     for field in (*MATMUL, *FAMILY):
         rows["card", field] = (np.array([place["family", family, field] for family, _ in cards]),)

@@ -60,7 +60,7 @@ def _search(model: str, cluster: str, sender: Any) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     from kolossos.plan.job import Job
-    from kolossos.plan.search import search
+    from kolossos.plan.search.search import search
     from kolossos.specs.catalogue import load_cluster, load_model
 
     job = Job.of(load_model(model), load_cluster(cluster), any_schedule=True)

@@ -28,6 +28,7 @@ OPERATIONS_A_LAYER = 60
 
 def main(
     hardware: Annotated[Path, typer.Argument(help="A file of `kolossos calibrate`.")],
+    *,
     models: Annotated[str, typer.Option(help="Names of the catalogue, comma-separated.")] = "tiny-dense,grok-nano",
     precisions: Annotated[str, typer.Option(help="bf16, fp32 or both.")] = "bf16",
     seq_len: int = 256,
@@ -58,13 +59,13 @@ def main(
 
 def predict(hardware: Path, name: str, precision: str, seq_len: int, micro_batch_size: int) -> dict[str, float]:
     """Seconds of the step and of its parts, from the planner's own step model."""
-    from kolossos.plan import layer_kernels
-    from kolossos.plan.blocks import Setting
+    from kolossos.plan.closed_form import layer_kernels
+    from kolossos.plan.closed_form.step import step_seconds
     from kolossos.plan.columns import LayoutColumns, ModelColumns
-    from kolossos.plan.hardware import HardwareColumns
     from kolossos.plan.kernels.measured import measured_attention_seconds, measured_product_seconds
-    from kolossos.plan.software import SoftwareColumns
-    from kolossos.plan.step import step_seconds
+    from kolossos.plan.rates.hardware import HardwareColumns
+    from kolossos.plan.rates.software import SoftwareColumns
+    from kolossos.plan.setting import Setting
     from kolossos.specs.catalogue import load_gpu, load_model
     from kolossos.specs.cluster import FabricSpec
     from kolossos.specs.layout import Layout
@@ -88,10 +89,9 @@ def predict(hardware: Path, name: str, precision: str, seq_len: int, micro_batch
         precision="bf16" if precision == "bf16" else "fp32",
         sharding="none",
     )
-    card, links = rates_as_measured()
     setting = Setting(
         model=ModelColumns.of(load_model(name)),
-        hardware=HardwareColumns.of(gpu, card, links, 1, FabricSpec()),
+        hardware=HardwareColumns.of(gpu, 1, FabricSpec(), **rates_as_measured()),
         software=SoftwareColumns.of(software(measured.operation_s)),
         layout=LayoutColumns.of(layout),
         sequence_parallel=np.zeros(()),
@@ -101,20 +101,21 @@ def predict(hardware: Path, name: str, precision: str, seq_len: int, micro_batch
     return {field.name: float(getattr(step, field.name)) for field in fields(step)}
 
 
-def rates_as_measured() -> tuple[Any, Any]:
-    """Coefficients that leave every rate of the hardware file as it is."""
-    from kolossos.plan.coefficients import GpuCoefficients, LinkCoefficients
+def rates_as_measured() -> dict[str, Any]:
+    """Rates that leave every figure of the hardware file as it is."""
+    from kolossos.specs.gpu_family import CardRates, LinkRates
 
-    ones = {name: 1.0 for name in GpuCoefficients.model_fields}
-    return GpuCoefficients(**ones), LinkCoefficients(nvlink_efficiency=1.0, fabric_efficiency=1.0)
+    ones = dict.fromkeys(CardRates.model_fields, 1.0)
+    return {"rates": CardRates(**ones), "links": LinkRates(nvlink_efficiency=1.0, fabric_efficiency=1.0)}
 
 
 def software(operation_s: float) -> Any:
     """Our own trainer in one process: facts, and no fitted figure."""
-    from kolossos.plan.coefficients import SoftwareGeneration
+    from kolossos.plan.rates.software import SoftwareGeneration
 
     values: dict[str, Any] = {
         "match": ["kolossos"],
+        "schedules": ["1f1b"],
         "flash_attention": True,
         **dict.fromkeys(("tp_overlap", "dp_overlap", "pp_overlap"), False),
         **dict.fromkeys(("attention_scale", "elementwise_passes", "expert_passes", "quantize_passes"), 1.0),

@@ -1,21 +1,15 @@
 """Figures of docs/simulate.md and of the README's section on operation.
 
-python benchmarks/simulate_pages.py --measure     # runs the commands that the page shows; keeps results/ and the plots
-python benchmarks/simulate_pages.py               # fills the pages from the results, as fill_pages.py does
+python benchmarks/simulate_pages.py    # runs the commands that are shown; keeps results, plots. Then: fill_pages.py
 """
 
-import argparse
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from fill_pages import RESULTS, ROOT
-from fill_pages import main as fill_pages
+from pages import RESULTS, ROOT
 
 RUN = "kolossos simulate grok-1 --cluster colossus-100k --days 120 --grow 50000xh100@day60,50000xh200@day90"
 NEAR = {"name": "near", "kind": "unknown", "scope": "job", "per_1000_node_days": 0.95, "detect_s": 0.0}
@@ -206,13 +200,5 @@ FIGURES = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--measure", action="store_true")
-    if parser.parse_args().measure:
-        measure()
-    fill_pages()
-
-
 if __name__ == "__main__":
-    main()
+    measure()

@@ -5,12 +5,12 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from kolossos.errors import InputError
 from kolossos.runs.environment import CPUINFO, processor_name
+from kolossos.specs.gpu_family import family_of_capability
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 MAX_CLOCK = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
@@ -22,7 +22,7 @@ class Machine:
     """Bytes, hertz and watts; None where the system does not tell. ``driver``: of a card, with its clocks."""
 
     model: str
-    family: Literal["ampere", "hopper", "blackwell", "cpu"]
+    family: str
     device: torch.device
     n_devices: int
     n_sms: int
@@ -78,16 +78,10 @@ def _card() -> Machine:
     )
 
 
-def _family(major: int, name: str) -> Literal["ampere", "hopper", "blackwell"]:
-    if major == 8:
-        return "ampere"
-    if major == 9:
-        return "hopper"
-    if major >= 10:
-        return "blackwell"
-    raise InputError(
-        f"{name} is older than Ampere, and no kernel model fits it; CUDA_VISIBLE_DEVICES= measures the CPU"
-    )
+def _family(major: int, name: str) -> str:
+    if family := family_of_capability(major):
+        return family
+    raise InputError(f"{name} is of no family with a kernel model; CUDA_VISIBLE_DEVICES= measures the CPU")
 
 
 def query_card(*fields: str) -> dict[str, str]:

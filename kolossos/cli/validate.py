@@ -7,6 +7,7 @@ import typer
 
 
 def validate(
+    *,
     measurements: Annotated[
         Path | None, typer.Option("--measurements", help="CSV of measured training steps.", dir_okay=False)
     ] = None,
@@ -37,12 +38,12 @@ def validate(
         raise InputError("give --measurements FILE.csv to score the planner, or --operations to score the simulator")
     from json import dumps
 
-    from kolossos.plan.score import score
+    from kolossos.plan.published.score import score
 
     result = score(measurements, models)
     if json:
         typer.echo(dumps(result, indent=1))
         return
-    from kolossos.cli.validating import print_score
+    from kolossos.cli.show.validate import print_score
 
     print_score(result)

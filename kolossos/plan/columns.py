@@ -11,15 +11,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kolossos.plan.choices import NAMES, code
 from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
 
 Column = NDArray[np.float64]
 
-RECOMPUTE = ("none", "selective", "full")
-PRECISIONS = ("fp32", "bf16", "fp8", "mxfp8", "nvfp4")
-SCHEDULES = ("1f1b", "zero-bubble")
-SHARDINGS = ("none", "optimizer", "gradients", "parameters")
+
+def scalar(value: Column | float) -> float:
+    """The one number in ``value``; ValueError if there are several."""
+    return float(np.asarray(value).item())
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class ModelColumns(Columns):
 
 @dataclass(frozen=True)
 class LayoutColumns(Columns):
-    """Layouts; ``recompute``, ``precision``, ``schedule`` and ``sharding`` index the tuples of this module."""
+    """Layouts; ``recompute``, ``precision``, ``schedule`` and ``sharding`` hold the codes of ``plan.choices``."""
 
     tp: Column
     pp: Column
@@ -117,8 +118,7 @@ class LayoutColumns(Columns):
     def of(cls, layout: Layout) -> Self:
         """The scalars of one layout."""
         values = layout.model_dump()
-        for name, names in _INDEXED.items():
-            values[name] = names.index(values[name])
+        values |= {axis: code(axis, values[axis]) for axis in NAMES}
         return cls(**{f.name: np.float64(values[f.name]) for f in fields(cls)})  # pyright: ignore[reportArgumentType]
 
     def layout(self, row: int) -> Layout:
@@ -127,7 +127,7 @@ class LayoutColumns(Columns):
         for f in fields(self):
             column = getattr(self, f.name)
             number = int(column if column.ndim == 0 else column[row])
-            values[f.name] = _INDEXED[f.name][number] if f.name in _INDEXED else number
+            values[f.name] = NAMES[f.name][number] if f.name in NAMES else number
         return Layout.model_validate(values)
 
     @property
@@ -144,11 +144,3 @@ class LayoutColumns(Columns):
     def micro_batches(self) -> Column:
         """Micro-batches that one pipeline works through in a step."""
         return self.global_batch_size / (self.micro_batch_size * self.dp)
-
-
-_INDEXED: dict[str, tuple[str, ...]] = {
-    "recompute": RECOMPUTE,
-    "precision": PRECISIONS,
-    "schedule": SCHEDULES,
-    "sharding": SHARDINGS,
-}

@@ -1,22 +1,25 @@
 """Job: what is to be trained, and on what: the question that a search answers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 
 from kolossos.errors import InputError
-from kolossos.plan.blocks import Setting
-from kolossos.plan.coefficients import load_coefficients
-from kolossos.plan.columns import SCHEDULES, LayoutColumns, ModelColumns
-from kolossos.plan.hardware import HardwareColumns
-from kolossos.plan.precisions import usable_precisions
-from kolossos.plan.rules import Bounds
-from kolossos.plan.software import SoftwareColumns
+from kolossos.plan.choices import NAMES
+from kolossos.plan.columns import LayoutColumns, ModelColumns
+from kolossos.plan.kernels.precisions import usable_precisions
+from kolossos.plan.rates.hardware import HardwareColumns
+from kolossos.plan.rates.software import SoftwareColumns, load_software
+from kolossos.plan.rules.rule import Bounds
+from kolossos.plan.setting import Setting
 from kolossos.specs.catalogue import load_gpu
 from kolossos.specs.cluster import ClusterSpec, FabricSpec, PoolSpec, PowerSpec
 from kolossos.specs.counts import count_parameters
 from kolossos.specs.gpu import GpuSpec
+from kolossos.specs.gpu_family import load_family
 from kolossos.specs.layout import Layout, Precision
 from kolossos.specs.model import ModelSpec
 
@@ -60,6 +63,7 @@ class Job:
         model: ModelSpec,
         cluster: ClusterSpec,
         pool: PoolSpec | None = None,
+        *,
         n_gpus: int | None = None,
         seq_len: int | None = None,
         global_batch: int | None = None,
@@ -71,10 +75,10 @@ class Job:
         """The job of ``model`` on one pool of ``cluster`` (the only one, if not named), with stated defaults."""
         pool = pool or cluster.pools[0]
         gpu = load_gpu(pool.gpu)
-        load_coefficients().software_named(software)
+        load_software().named(software)
         length = seq_len or min(model.max_seq_len, DEFAULT_SEQ_LEN)
         if length > model.max_seq_len:
-            raise InputError(f"--seq-len {length}: {model.name} reads at most {model.max_seq_len:,} tokens")
+            raise InputError(f"seq_len {length}: {model.name} reads at most {model.max_seq_len:,} tokens")
         exact = global_batch is not None
         wanted = float(global_batch) if exact else (global_batch_tokens or default_batch_tokens(model)[0]) / length
         return cls(
@@ -96,7 +100,7 @@ class Job:
     @property
     def measured_software(self) -> str | None:
         """The generation whose errors bound a prediction: None on processors, where no published run was measured."""
-        return None if self.gpu.family == "cpu" else self.software
+        return None if load_family(self.gpu.family).is_processor else self.software
 
     @property
     def bounds(self) -> Bounds:
@@ -106,26 +110,25 @@ class Job:
     @property
     def schedules(self) -> tuple[str, ...]:
         """The schedules that a search may choose."""
-        able = self.any_schedule or load_coefficients().software_named(self.software).zero_bubble
-        return SCHEDULES if able else SCHEDULES[:1]
+        known = load_software().named(self.software).schedules
+        return tuple(name for name in NAMES["schedule"] if self.any_schedule or name in known)
+
+    @cached_property
+    def _surroundings(self) -> tuple[ModelColumns, HardwareColumns, SoftwareColumns]:
+        return (
+            ModelColumns.of(self.model),
+            HardwareColumns.of(self.gpu, self.nvlink_domain, self.fabric),
+            SoftwareColumns.of(load_software().named(self.software)),
+        )
 
     def setting(self, layouts: LayoutColumns) -> Setting:
         """Everything that the closed form asks for, for an array of layouts."""
-        coefficients = load_coefficients()
-        hardware = HardwareColumns.of(
-            self.gpu,
-            coefficients.gpu(self.gpu),
-            coefficients.link(self.gpu),
-            self.nvlink_domain,
-            self.fabric,
-        )
-        return Setting(
-            model=ModelColumns.of(self.model),
-            hardware=hardware,
-            software=SoftwareColumns.of(coefficients.software_named(self.software)),
-            layout=layouts,
-            sequence_parallel=np.asarray(layouts.tp > 1, dtype=np.float64),
-        )
+        parallel = np.asarray(layouts.tp > 1, dtype=np.float64)
+        return Setting(*self._surroundings, layout=layouts, sequence_parallel=parallel)
+
+    def setting_of(self, layouts: Sequence[Layout]) -> Setting:
+        """The same with one row for each of ``layouts``."""
+        return self.setting(LayoutColumns.stack([LayoutColumns.of(layout) for layout in layouts]))
 
     def with_layout(self, layout: Layout) -> Self:
         """The same job, with the sequence and batch of a given layout."""
@@ -148,5 +151,5 @@ def _precisions(gpu: GpuSpec, asked: Precision | None) -> tuple[Precision, ...]:
     if asked is None:
         return tuple(name for name in usable if name != "nvfp4")
     if asked not in usable:
-        raise InputError(f"--precision {asked}: {gpu.name} cannot train in it; it can in {', '.join(usable)}")
+        raise InputError(f"precision {asked}: {gpu.name} cannot train in it; it can in {', '.join(usable)}")
     return (asked,)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kolossos.plan.promise import StepPromise, promise_step
+from kolossos.plan.answer.step_promise import StepPromise, promise_step
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.model import ModelSpec
 

@@ -4,12 +4,13 @@ A GPU that computes under a training load draws its design power; one that waits
 an 8x H100 node training GPT-3 (mlcommons/training_results_v4.0, smc-dc-power @6fe9543, folded on logged step times)
 draws 7.00 kW on the plateau of a step and 5.53 kW at its border. With 8 x 700 W on the plateau the rest of the node
 takes 1.40 kW, so a waiting GPU 516 W: 0.69 of the way from its 100 W at idle to its 700 W. This is our reading of one
-machine; other cards are taken to behave alike.
+machine; other cards are taken to behave alike, but where their family's file says otherwise.
 """
 
 from typing import TypeVar
 
 from kolossos.specs.gpu import GpuSpec
+from kolossos.specs.gpu_family import load_family
 
 WAITING_SHARE = 0.69
 """Of the way from idle to design power, for a GPU that waits inside a step."""
@@ -26,7 +27,8 @@ Share = TypeVar("Share")
 def gpu_watts(gpu: GpuSpec, busy_share: Share) -> Share:
     """Mean draw of one GPU that computes in ``busy_share`` of the step and waits in the rest."""
     idle, full = gpu.idle or 0.0, gpu.tdp or 0.0
-    waiting = idle + WAITING_SHARE * (full - idle)
+    share = load_family(gpu.family).waiting_share
+    waiting = idle + (WAITING_SHARE if share is None else share) * (full - idle)
     return waiting + (full - waiting) * busy_share  # type: ignore[operator,return-value]
 
 

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
-from kolossos.errors import InputError
+from kolossos.errors import InputError, nearest
+from kolossos.specs.gpu_family import family_names
 from kolossos.specs.strict import Spec
 
 
@@ -80,7 +81,7 @@ class GpuSpec(Spec):
 
     name: str
     source: str = ""
-    family: Literal["ampere", "hopper", "blackwell", "cpu"]
+    family: str = Field(description="a file of the catalogue's families")
 
     peak_flops: PeakFlops
     memory_bytes: PositiveFloat
@@ -96,6 +97,13 @@ class GpuSpec(Spec):
     purchase_usd: PositiveFloat | None = None
 
     measured: MeasuredSpec | None = Field(default=None, description="present in a file of `kolossos calibrate`")
+
+    @field_validator("family")
+    @classmethod
+    def _known(cls, family: str) -> str:
+        if family not in family_names():
+            raise ValueError(f"unknown family '{family}'{nearest(family, family_names())}")
+        return family
 
     @property
     def tdp_watts(self) -> float:

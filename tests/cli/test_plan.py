@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ SMALL = ["llama-3.1-8b", "--cluster", "dgx-h100-8", "--precision", "bf16"]
         (["grok1", "--cluster", "dgx-h100-8"], "did you mean 'grok-1'"),
         (["grok-1", "--cluster", "colosus-100k"], "'colossus-100k'"),
         ([*SMALL, "--layout", "tp=3"], "tp divides the heads"),
-        ([*SMALL, "--layout", "tp=2,pp=2,dp_shard=1", "--gpus", "8"], "differs from --gpus 8"),
+        ([*SMALL, "--layout", "tp=2,pp=2,dp_shard=1", "--gpus", "8"], "differs from the 8 GPUs"),
         ([*SMALL, "--layout", "pp=64,dp_shard=1"], "no more chunks than layers"),
         ([*SMALL, "--layout", "tp=8,dp_shard=4"], "there are 8 h100"),
         ([*SMALL, "--layout", "tpp=8"], "did you mean 'tp'"),
@@ -100,8 +99,6 @@ def test_two_kinds_of_gpu_are_planned_together(kolossos, tmp_path: Path):
     assert sum(part["share_of_tokens"] for part in plan["split"][0]["contributions"]) == pytest.approx(1)
 
 
-def test_help_comes_in_half_a_second_and_no_torch_is_loaded():
-    code = "import sys; import kolossos.cli.planning; sys.exit('torch' in sys.modules)"
-    began = time.process_time()
+def test_planning_loads_no_torch():
+    code = "import sys; import kolossos.plan.answer.request, kolossos.cli.show.plan; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    assert time.process_time() - began < 2

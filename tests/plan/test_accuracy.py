@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kolossos.errors import InputError
-from kolossos.plan.score import score
+from kolossos.plan.published.score import score
 
 MEASUREMENTS = Path(__file__).parents[2] / "benchmarks" / "measurements"
 

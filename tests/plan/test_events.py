@@ -9,21 +9,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kolossos.plan.blocks import Setting
-from kolossos.plan.coefficients import load_coefficients
+from kolossos.plan.choices import Sharding
+from kolossos.plan.closed_form.layer_kernels import layer_kernels
+from kolossos.plan.closed_form.memory import memory_bytes
+from kolossos.plan.closed_form.step import step_seconds
 from kolossos.plan.columns import LayoutColumns, ModelColumns
-from kolossos.plan.events import StepSchedule, schedule_step, schedule_work
-from kolossos.plan.events_chunk import plain_pass, streamed_pass
-from kolossos.plan.events_order import BACKWARD, FORWARD, WEIGHT, stage_order
-from kolossos.plan.events_play import play
-from kolossos.plan.events_units import NOTHING, STREAMS, Unit, weight_pass
-from kolossos.plan.events_work import StageWork, Work, chunk_layers
-from kolossos.plan.hardware import HardwareColumns
-from kolossos.plan.layer_kernels import layer_kernels
-from kolossos.plan.memory import memory_bytes
-from kolossos.plan.rules import Bounds, broken
-from kolossos.plan.software import SoftwareColumns
-from kolossos.plan.step import step_seconds
+from kolossos.plan.events.chunk import plain_pass, streamed_pass
+from kolossos.plan.events.play import play
+from kolossos.plan.events.step import StepSchedule, schedule_step, schedule_work
+from kolossos.plan.events.units import NOTHING, STREAMS, Unit, weight_pass
+from kolossos.plan.events.work import StageWork, Work
+from kolossos.plan.layers import chunk_layers
+from kolossos.plan.rates.hardware import HardwareColumns
+from kolossos.plan.rates.software import SoftwareColumns, load_software
+from kolossos.plan.rules.check import broken
+from kolossos.plan.rules.rule import Bounds
+from kolossos.plan.schedules import all_schedules
+from kolossos.plan.schedules.one_forward_one_backward import stage_order
+from kolossos.plan.schedules.schedule import Schedule
+from kolossos.plan.schedules.tasks import BACKWARD, FORWARD, WEIGHT, peak_in_flight
+from kolossos.plan.search.layout_parts import part_names
+from kolossos.plan.setting import Setting
 from kolossos.specs.catalogue import load_gpu, load_model
 from kolossos.specs.cluster import FabricSpec
 from kolossos.specs.gpu import GpuSpec
@@ -44,9 +50,10 @@ MODELS = (
     "qwen3-235b-a22b",
     "gpt-oss-120b",
 )
+PLAIN, ZERO_BUBBLE = all_schedules()
 
 
-def work_of(times: list[list[tuple[float, float, float]]], n_micro: int, zero_bubble: bool = False, **changed) -> Work:
+def work_of(times: list[list[tuple[float, float, float]]], n_micro: int, schedule: Schedule = PLAIN, **changed) -> Work:
     """A step whose chunks ([stage][chunk]) take (forward, backward, weight gradient) seconds, and nothing else."""
     stages = []
     for chunks in times:
@@ -54,7 +61,7 @@ def work_of(times: list[list[tuple[float, float, float]]], n_micro: int, zero_bu
         passes = [tuple(plain_pass(unit, direction) for direction in range(3)) for unit in units]
         stages.append(StageWork(units, passes, 0.0, 0.0, 0.0))
     values = {"hop_s": 0.0, "hops_block": False, "contention": 0.0, "overhead_s": 0.0, "shards_s": 0.0, "jitter": 0.0}
-    flags = {"zero_bubble": zero_bubble, "streamed": False, "gathers": False, "dp_overlap": True}
+    flags = {"schedule": schedule, "streamed": False, "gathers": False, "dp_overlap": True}
     return Work(stages=stages, vp=len(times[0]), n_micro=n_micro, **{**values, **flags, **changed})
 
 
@@ -93,16 +100,16 @@ def test_fsdp_shows_the_first_gather_and_the_last_reduction() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pp", "vp", "n_micro", "zero_bubble", "bubble"),
+    ("pp", "vp", "n_micro", "schedule", "bubble"),
     [
-        (8, 1, 32, False, 7 * 3.0),  # arXiv:2104.04473, section 2.2.1: (p - 1)(f + b)
-        (8, 4, 32, False, 7 * 3.0 / 4),  # section 2.2.2: over v
-        (8, 1, 32, True, 7 * (1.0 + 1.0 - 1.0)),  # arXiv:2401.10241, section 3.1: (p - 1)(f + b - w)
+        (8, 1, 32, PLAIN, 7 * 3.0),  # arXiv:2104.04473, section 2.2.1: (p - 1)(f + b)
+        (8, 4, 32, PLAIN, 7 * 3.0 / 4),  # section 2.2.2: over v
+        (8, 1, 32, ZERO_BUBBLE, 7 * (1.0 + 1.0 - 1.0)),  # arXiv:2401.10241, section 3.1: (p - 1)(f + b - w)
     ],
 )
-def test_bubbles_of_the_papers(pp: int, vp: int, n_micro: int, zero_bubble: bool, bubble: float) -> None:
-    chunk = (1.0 / vp, (1.0 if zero_bubble else 2.0) / vp, 1.0 / vp if zero_bubble else 0.0)
-    step = schedule_work(work_of([[chunk] * vp] * pp, n_micro, zero_bubble)).step_s
+def test_bubbles_of_the_papers(pp: int, vp: int, n_micro: int, schedule: Schedule, bubble: float) -> None:
+    chunk = (1.0 / vp, (1.0 if schedule.splits_backward else 2.0) / vp, 1.0 / vp if schedule.splits_backward else 0.0)
+    step = schedule_work(work_of([[chunk] * vp] * pp, n_micro, schedule)).step_s
     assert step == pytest.approx(3.0 * n_micro + bubble)
 
 
@@ -125,7 +132,7 @@ def works(draw, zero_bubble: bool = False) -> Work:
     else:
         times = [[draw(st.tuples(seconds, seconds, seconds))] * vp] * pp
     hop, block = draw(st.floats(0.0, 0.3)), draw(st.booleans())
-    return work_of(times, n_micro, zero_bubble and pp > 1, hop_s=hop, hops_block=block)
+    return work_of(times, n_micro, ZERO_BUBBLE if zero_bubble and pp > 1 else PLAIN, hop_s=hop, hops_block=block)
 
 
 @settings(max_examples=120, deadline=None)
@@ -138,7 +145,7 @@ def test_what_holds_for_every_schedule(work: Work) -> None:
         key = (one.task.direction, one.task.chunk * pp + one.stage, one.task.micro_batch)
         assert key not in start, "a micro-batch passes a chunk once in each direction"
         start[key], end[key] = one.start_s, one.start_s + one.duration_s
-    directions = (FORWARD, BACKWARD, WEIGHT) if work.zero_bubble else (FORWARD, BACKWARD)
+    directions = (FORWARD, BACKWARD, WEIGHT) if work.splits_backward else (FORWARD, BACKWARD)
     assert len(start) == len(directions) * (last + 1) * work.n_micro
     for direction, place, micro in start:
         if direction == FORWARD and place > 0:
@@ -167,7 +174,7 @@ def assert_streams_hold_one_event(schedule: StepSchedule) -> None:
 @given(works(zero_bubble=True))
 def test_zero_bubble_is_never_slower_than_1f1b(work: Work) -> None:
     times = [[tuple(one.seconds for one in chunk) for chunk in stage.passes] for stage in work.stages]
-    together = [[(f, b + (w if work.zero_bubble else 0.0), 0.0) for f, b, w in stage] for stage in times]
+    together = [[(f, b + (w if work.splits_backward else 0.0), 0.0) for f, b, w in stage] for stage in times]
     plain = work_of(together, work.n_micro, hop_s=work.hop_s, hops_block=work.hops_block)
     assert schedule_work(work).step_s <= schedule_work(plain).step_s + 1e-9
 
@@ -179,11 +186,18 @@ def test_micro_batches_in_flight(pp: int, vp: int, groups: int) -> None:
     even = [[(1.0, 2.0, 0.0)]] * pp
     assert schedule_work(work_of(even, groups)).in_flight.tolist() == [min(pp - s, groups) for s in range(pp)]
     if pp > 1:
-        split = schedule_work(work_of([[(1.0, 1.0, 1.0)]] * pp, groups * pp, zero_bubble=True))
+        split = schedule_work(work_of([[(1.0, 1.0, 1.0)]] * pp, groups * pp, ZERO_BUBBLE))
         assert split.in_flight.max() <= pp
     if pp > 1 and vp > 1 and groups > 1:
         divided = schedule_work(work_of([[(1.0, 2.0, 0.0)] * vp] * pp, groups * pp))
         assert divided.in_flight[0] == pytest.approx(pp * (1 + (pp - 1) / (pp * vp)))
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(1, 5))
+def test_a_schedule_says_of_its_memory_what_its_order_keeps_alive(pp: int, vp: int, groups: int) -> None:
+    vp, n_micro = (vp, groups * pp) if pp > 1 else (1, groups)
+    for stage, order in enumerate(PLAIN.orders(pp, vp, n_micro)[0]):
+        assert PLAIN.alive_on(stage, pp, vp, n_micro) == pytest.approx(peak_in_flight(order, vp))
 
 
 def test_an_order_that_waits_in_a_circle_is_refused() -> None:
@@ -194,16 +208,15 @@ def test_an_order_that_waits_in_a_circle_is_refused() -> None:
 
 @cache
 def surroundings(model: str, card: str) -> tuple[ModelSpec, GpuSpec, Bounds, HardwareColumns]:
-    spec, gpu, coefficients = load_model(model), load_gpu(card), load_coefficients()
+    spec, gpu = load_model(model), load_gpu(card)
     domain = 72 if card == "gb200" else 8
-    links = coefficients.links[gpu.family]
-    hardware = HardwareColumns.of(gpu, coefficients.gpu(gpu), links, domain, FabricSpec())
+    hardware = HardwareColumns.of(gpu, domain, FabricSpec())
     return spec, gpu, Bounds.of(spec, gpu, domain, 10**9), hardware
 
 
 def draw_setting(rng: random.Random) -> Setting | None:
     """A random layout with its surroundings; None if it breaks a rule or does not fit."""
-    software = load_coefficients().software
+    software = load_software().generations
     spec, gpu, bounds, hardware = surroundings(rng.choice(MODELS), rng.choice(["h100", "a100-80g", "b200", "gb200"]))
     pp, tp = rng.choice([1, 1, 2, 3, 4, 6, 8, 12, 16]), rng.choice([1, 2, 4, 8])
     vp = rng.choice([1, 1, 2, 3, 4, 5, 6, 8]) if pp > 1 else 1
@@ -253,11 +266,13 @@ def test_closed_form_and_events_agree() -> None:
             drawn.append(setting)
     every = stacked(drawn)
     kernels = layer_kernels(every.model, every.hardware, every.layout)
-    closed = step_seconds(kernels, every).step
+    predicted = step_seconds(kernels, every)
+    closed = predicted.step
+    assert min(np.min(getattr(predicted, name) / closed) for name in part_names(predicted)) > -1e-12
     played = [schedule_step(kernels.take(np.array([row])), one) for row, one in enumerate(drawn)]
     error = np.abs(closed / np.array([one.step_s for one in played]) - 1.0)
     layout = every.layout
-    odd = (layout.pp > 1) & ((layout.sharding == 3) | (layout.micro_batches < layout.pp))
+    odd = (layout.pp > 1) & ((layout.sharding == Sharding.PARAMETERS) | (layout.micro_batches < layout.pp))
     usual, unusual = error[~odd], error[odd]
     assert len(usual) > 0.4 * len(drawn)
     assert usual.mean() < 0.003

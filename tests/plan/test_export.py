@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kolossos.plan.answer import answer
-from kolossos.plan.export import EXPORTS, write_export
+from kolossos.plan.answer.export import EXPORTS, write_export
+from kolossos.plan.answer.one_kind import answer
 from kolossos.plan.job import Job
 from kolossos.specs.catalogue import load_cluster, load_model
 from kolossos.specs.layout import Layout

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from kolossos.errors import InputError
 from kolossos.plan.columns import LayoutColumns
 from kolossos.plan.job import Job
-from kolossos.plan.rules import RULES, broken, check
+from kolossos.plan.rules.check import broken, check
+from kolossos.plan.rules.table import RULES
 from kolossos.specs.catalogue import load_cluster, load_model
 from kolossos.specs.layout import Layout
 

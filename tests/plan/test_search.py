@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kolossos.errors import InputError
-from kolossos.plan.answer import answer
-from kolossos.plan.explain import purchases
+from kolossos.plan.answer.explain import purchases
+from kolossos.plan.answer.one_kind import answer
+from kolossos.plan.answer.step_promise import promise_step
+from kolossos.plan.closed_form.stage_memory import memory_by_stage
 from kolossos.plan.job import Job
-from kolossos.plan.mixed import plan_mixed
-from kolossos.plan.mixed_stages import spread_layers, stages_of
-from kolossos.plan.pareto import undominated
-from kolossos.plan.priced import price_layouts
-from kolossos.plan.promise import promise_step
-from kolossos.plan.rules import check
-from kolossos.plan.search import search
-from kolossos.plan.space import MICRO_BATCHES, SHARDS, axes, near, smooth_numbers
-from kolossos.plan.stage_memory import memory_by_stage
+from kolossos.plan.mixed.stages import spread_layers, stages_of
+from kolossos.plan.mixed.ways import plan_mixed
+from kolossos.plan.rules.check import check
+from kolossos.plan.search.layout_parts import price_layouts
+from kolossos.plan.search.pareto import undominated
+from kolossos.plan.search.search import search
+from kolossos.plan.search.space import MICRO_BATCHES, SHARDS, axes, near, smooth_numbers
 from kolossos.specs.catalogue import load_cluster, load_model
 from kolossos.specs.cluster import ClusterSpec, PoolSpec
 from kolossos.specs.layout import Layout
@@ -148,7 +148,7 @@ def test_a_runner_up_is_slower_by_the_parts_it_loses_and_another_layout(grok):
 
 def test_no_stage_needs_more_than_the_fullest_is_said_to(grok):
     for layout in [grok.priced.layout, *(rival.priced.layout for rival in grok.runner_ups)]:
-        stages = memory_by_stage(grok.job, layout)
+        stages = memory_by_stage(grok.job.setting_of([layout]))
         whole = price_layouts(grok.job, [layout])[0].choice.memory_bytes
         assert sum(stage.layers for stage in stages) == grok.job.model.n_layers
         assert max(stage.total for stage in stages) <= whole * (1 + 1e-9)

@@ -4,20 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kolossos.plan.blocks import Setting
-from kolossos.plan.coefficients import load_coefficients
+from kolossos.plan.closed_form.layer_kernels import layer_kernels
+from kolossos.plan.closed_form.memory import memory_bytes
+from kolossos.plan.closed_form.parameters import stage_parameters
+from kolossos.plan.closed_form.step import step_seconds
+from kolossos.plan.closed_form.work import expert_tokens, matmuls, tokens
 from kolossos.plan.columns import LayoutColumns, ModelColumns
-from kolossos.plan.hardware import HardwareColumns
-from kolossos.plan.layer_kernels import layer_kernels
-from kolossos.plan.memory import memory_bytes
-from kolossos.plan.parameters import stage_parameters
-from kolossos.plan.priced import part_names
-from kolossos.plan.software import SoftwareColumns
-from kolossos.plan.step import step_seconds
-from kolossos.plan.work import expert_tokens, matmuls, tokens
+from kolossos.plan.rates.hardware import HardwareColumns
+from kolossos.plan.rates.software import SoftwareColumns, load_software
+from kolossos.plan.search.layout_parts import part_names
+from kolossos.plan.setting import Setting
 from kolossos.specs.catalogue import load_gpu, load_model
 from kolossos.specs.cluster import FabricSpec
 from kolossos.specs.counts import count_parameters, training_flops_per_token
@@ -27,11 +26,10 @@ MODELS = ("grok-1", "grok-2", "llama-3.1-405b", "mixtral-8x7b", "deepseek-v3-671
 
 
 def setting(model: str, layout: Layout, gpu: str = "h100", software: str = "megatron-2025") -> Setting:
-    card, coefficients = load_gpu(gpu), load_coefficients()
     return Setting(
         model=ModelColumns.of(load_model(model)),
-        hardware=HardwareColumns.of(card, coefficients.gpu(card), coefficients.link(card), 8, FabricSpec()),
-        software=SoftwareColumns.of(coefficients.software[software]),
+        hardware=HardwareColumns.of(load_gpu(gpu), 8, FabricSpec()),
+        software=SoftwareColumns.of(load_software().named(software)),
         layout=LayoutColumns.of(layout),
         sequence_parallel=np.float64(layout.tp > 1),
     )
@@ -68,7 +66,36 @@ def test_a_step_takes_at_least_its_flops_at_the_peak(model, layout):
 
 @settings(max_examples=60, deadline=None)
 @given(model=st.sampled_from(MODELS), layout=layouts())
-def test_the_parts_of_a_step_add_up(model, layout):
+@example(  # the stage after the first has more gradients to reduce than the first: nothing of the first's is hidden
+    model="deepseek-v3-671b",
+    layout=Layout(
+        tp=4, pp=8, cp=2, ep=8, dp_shard=16, micro_batch_size=1, global_batch_size=128, seq_len=4096, sharding="none"
+    ),
+)
+@example(  # two stages, both ends: neither is full
+    model="mixtral-8x7b",
+    layout=Layout(
+        tp=4,
+        pp=2,
+        vp=6,
+        cp=2,
+        etp=4,
+        micro_batch_size=1,
+        global_batch_size=16,
+        seq_len=8192,
+        recompute="full",
+        precision="fp8",
+        sharding="optimizer",
+    ),
+)
+@example(  # parameters gathered in every pass, two stages that lack layers
+    model="mixtral-8x7b",
+    layout=Layout(
+        tp=2, pp=2, vp=3, cp=4, ep=2, etp=2, dp_shard=64, micro_batch_size=1, global_batch_size=1024, seq_len=4096,
+        sharding="parameters",
+    ),
+)  # fmt: skip
+def test_the_parts_of_a_step_add_up_and_none_is_negative(model, layout):
     predicted = step(setting(model, layout))
     parts = [float(getattr(predicted, name)) for name in part_names(predicted)]
     assert sum(parts) == pytest.approx(float(predicted.step), rel=1e-9)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kolossos.plan.events import StepSchedule, schedule_work
-from kolossos.plan.events_chunk import plain_pass
-from kolossos.plan.events_units import DP, NOTHING, STREAMS, Unit, weight_pass
-from kolossos.plan.events_work import StageWork, Work
-from kolossos.plan.trace import write_trace
+from kolossos.plan.answer.trace import write_trace
+from kolossos.plan.events.chunk import plain_pass
+from kolossos.plan.events.step import StepSchedule, schedule_work
+from kolossos.plan.events.units import DP, NOTHING, STREAMS, Unit, weight_pass
+from kolossos.plan.events.work import StageWork, Work
+from kolossos.plan.schedules.one_forward_one_backward import SCHEDULE
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def schedule() -> StepSchedule:
     units = [[layer, layer]]
     passes = [tuple(plain_pass(chunk, direction) for direction in range(3)) for chunk in units]
     stage = StageWork(units, passes, gather_s=0.2, reduce_s=0.4, optimizer_s=0.05)
-    flags = {"zero_bubble": False, "streamed": False, "gathers": True, "dp_overlap": True, "hops_block": True}
+    flags = {"schedule": SCHEDULE, "streamed": False, "gathers": True, "dp_overlap": True, "hops_block": True}
     costs = {"hop_s": 0.01, "contention": 0.0, "overhead_s": 0.02, "shards_s": 0.0, "jitter": 0.01}
     return schedule_work(Work(stages=[stage, stage], vp=1, n_micro=3, **flags, **costs))
 

@@ -38,6 +38,7 @@ def attention_seconds(
     n_heads: ArrayLike,
     n_kv_heads: ArrayLike,
     head_dim: ArrayLike,
+    *,
     causal: bool = True,
     precision: str = "bf16",
     backward: bool = False,
@@ -69,16 +70,15 @@ def forward_seconds(
     gpu: GpuSpec,
     c: Mapping[str, float],
     precision: str,
-    batch: Floats,
-    q_len: Floats,
-    kv_len: Floats,
-    n_heads: Floats,
-    n_kv_heads: Floats,
-    head_dim: Floats,
+    *sizes: Floats,
     causal: bool = True,
     clock_scale: float = 1.0,
 ) -> Floats:
-    """The model itself, for float arrays of one length; the fit calls it with coefficients of its own."""
+    """The model itself, for float arrays of one length; the fit calls it with coefficients of its own.
+
+    sizes: batch, q_len, kv_len, n_heads, n_kv_heads, head_dim.
+    """
+    batch, q_len, kv_len, n_heads, n_kv_heads, head_dim = sizes
     rate = peak(gpu, precision) * clock_scale
     query_tiles, key_tiles = np.ceil(q_len / TILE), np.ceil(kv_len / TILE)
     mean_keys = TILE * (key_tiles - (query_tiles - 1) / 2 if causal else key_tiles)

@@ -12,9 +12,9 @@ from pathlib import Path
 from kolossos.errors import InputError, nearest
 from kolossos.specs.catalogue import load_gpu
 from kolossos.specs.gpu import GpuSpec
+from kolossos.specs.gpu_family import KernelFacts, load_family
 
 FOLDER = Path(__file__).parent / "coefficients"
-FAMILY_EXAMPLE = {"ampere": "a100-80g", "hopper": "h100", "blackwell": "b200"}
 # MXFP8 scales blocks of 32 where the measured kernels scale blocks of 128; nothing closer was measured.
 STANDS_FOR = {"mxfp8": "fp8_block"}
 
@@ -26,14 +26,20 @@ def coefficients(gpu: GpuSpec, kernel: str, precision: str) -> Mapping[str, floa
 
     InputError if the family was not measured in that precision (or, for a CPU, at all).
     """
-    if gpu.family not in FAMILY_EXAMPLE:
-        raise InputError(f"no kernel times for {gpu.name}: its family '{gpu.family}' is none of {list(FAMILY_EXAMPLE)}")
-    tables = _tables(FAMILY_EXAMPLE[gpu.family], kernel) | _tables(gpu.name, kernel)
+    tables = _tables(kernel_facts(gpu).measured_on, kernel) | _tables(gpu.name, kernel)
     name = STANDS_FOR.get(precision, precision)
     if name not in tables or peak_name(precision) not in gpu.peak_flops.model_dump(exclude_none=True):
         known = [table for table in tables if getattr(gpu.peak_flops, peak_name(table))]
         raise InputError(f"{gpu.name} has no {kernel} times in {precision!r}{nearest(precision, known)}")
     return tables[name]["coefficients"]
+
+
+def kernel_facts(gpu: GpuSpec) -> KernelFacts:
+    """What the kernels of its family have in common; InputError for a family (a processor) that has none."""
+    family = load_family(gpu.family)
+    if family.kernels is None:
+        raise InputError(f"no kernel times for {gpu.name}: its family '{gpu.family}' was not measured")
+    return family.kernels
 
 
 def peak_name(precision: str) -> str:

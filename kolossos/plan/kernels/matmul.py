@@ -29,23 +29,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kolossos.plan.kernels.cards import card, coefficients, peak
+from kolossos.plan.kernels.cards import card, coefficients, kernel_facts, peak
 from kolossos.plan.kernels.measured import measured_product_seconds
 from kolossos.specs.gpu import GpuSpec
 
 Floats = NDArray[np.float64]
 
-# Rows, columns and SMs of the tiles that CUTLASS and cuBLASLt kernels of each architecture are built from. Blackwell
-# pairs two SMs on one tile (tcgen05 with cta_group::2).
-TILES = {
-    "ampere": ((256, 128, 1), (128, 256, 1), (128, 128, 1), (256, 64, 1), (64, 256, 1),
-               (128, 64, 1), (64, 128, 1), (64, 64, 1)),
-    "hopper": ((128, 256, 1), (256, 128, 1), (128, 192, 1), (192, 128, 1), (128, 128, 1),
-               (64, 256, 1), (256, 64, 1), (128, 64, 1), (64, 128, 1), (64, 64, 1)),
-    "blackwell": ((256, 256, 2), (256, 192, 2), (192, 256, 2), (256, 128, 2), (128, 256, 2), (256, 64, 2),
-                  (64, 256, 2), (128, 256, 1), (256, 128, 1), (128, 192, 1), (192, 128, 1), (128, 128, 1),
-                  (128, 64, 1), (64, 128, 1)),
-}  # fmt: skip
 # nvfp4: 4 bits and one 8-bit scale per 16 elements.
 OPERAND_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp8_block": 1.0, "fp8_static": 1.0, "mxfp8": 1.0, "nvfp4": 0.5625}
 OUTPUT_BYTES = 2.0
@@ -59,6 +48,7 @@ def matmul_seconds(
     m: ArrayLike,
     n: ArrayLike,
     k: ArrayLike,
+    *,
     precision: str = "bf16",
     batch: ArrayLike = 1,
     clock_scale: float = 1.0,
@@ -78,7 +68,7 @@ def matmul_seconds(
     fitted = coefficients(gpu, "matmul", precision)
     quantize = quantize_input and precision != "bf16"
     return in_chunks(
-        lambda m, n, k, batch: product_seconds(gpu, fitted, precision, m, n, k, batch, clock_scale, quantize),
+        lambda *sizes: product_seconds(gpu, fitted, precision, *sizes, clock_scale=clock_scale, quantize=quantize),
         *(m, n, k, batch),
     )
 
@@ -102,6 +92,7 @@ def product_seconds(
     n: Floats,
     k: Floats,
     batch: Floats,
+    *,
     clock_scale: float = 1.0,
     quantize: bool = False,
 ) -> Floats:
@@ -111,7 +102,7 @@ def product_seconds(
     flops = 2.0 * batch * m * n * k
     hbm_bytes = batch * ((m * k + k * n) * width + m * n * OUTPUT_BYTES)
     bounded = np.minimum(flops, LARGEST_MEASURED_FLOPS)
-    compute = _fastest_tile_seconds(gpu, c, rate, width, m, n, k, batch, clock_scale)
+    compute = _fastest_tile_seconds(gpu, c, m, n, k, batch, rate=rate, width=width, clock_scale=clock_scale)
     compute *= 1.0 + c["throttle"] * bounded / (bounded + c["throttle_flops"])
     compute *= np.where(m % 8 == 0, 1.0, c["unaligned"])
     memory = hbm_bytes / (bandwidth * c["hbm_efficiency"])
@@ -124,12 +115,13 @@ def product_seconds(
 def _fastest_tile_seconds(
     gpu: GpuSpec,
     c: Mapping[str, float],
-    rate: float,
-    width: float,
     m: Floats,
     n: Floats,
     k: Floats,
     batch: Floats,
+    *,
+    rate: float,
+    width: float,
     clock_scale: float,
 ) -> Floats:
     """The least compute time over tile shapes, each run whole in waves or split along k."""
@@ -139,7 +131,7 @@ def _fastest_tile_seconds(
     most_parts = np.floor(k / SMALLEST_SPLIT)
     partial_seconds = 8.0 * batch * m * n / l2_bandwidth  # an fp32 partial result written and read once
     best = np.full(m.shape, np.inf)
-    for rows, columns, sms in TILES[gpu.family]:
+    for rows, columns, sms in kernel_facts(gpu).tiles:
         tiles = batch * np.ceil(m / rows) * np.ceil(n / columns)
         slots = gpu.n_sms // sms
         mma = 2.0 * rows * columns / (sms * sm_rate)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kolossos.specs.gpu import GpuSpec
+from kolossos.specs.gpu_family import load_family
 
 Floats = NDArray[np.float64]
 BACKWARD_FLOPS = 2.5
@@ -43,7 +44,7 @@ def measured_product_seconds(
     assert gpu.measured is not None
     fit = gpu.measured.products[precision]
     batch = np.asarray(batch, dtype=np.float64)
-    launches = batch if gpu.family == "cpu" else np.ones(())
+    launches = batch if load_family(gpu.family).is_processor else np.ones(())
     terms = product_terms(m, n, k)
     work = np.array([1.0 / fit.rate_flops_per_s, fit.left_s, fit.right_s, fit.out_s])
     return launches * fit.launch_s + batch * np.maximum(terms[..., 1:] @ work, terms[..., 1] / gpu.peak(precision))
@@ -52,18 +53,14 @@ def measured_product_seconds(
 def measured_attention_seconds(
     gpu: GpuSpec,
     precision: str,
-    batch: ArrayLike,
-    q_len: ArrayLike,
-    kv_len: ArrayLike,
-    n_heads: ArrayLike,
-    n_kv_heads: ArrayLike,
-    head_dim: ArrayLike,
+    *sizes: ArrayLike,
     backward: bool = False,
 ) -> Floats:
-    """Seconds of causal attention, one pass. ``gpu`` must hold a fit for ``precision``."""
+    """Seconds of causal attention of ``sizes`` (as ``attention_terms`` takes them), one pass. ``gpu`` must hold a fit
+    for ``precision``."""
     assert gpu.measured is not None
     fit = gpu.measured.attention[precision]
-    terms = attention_terms(batch, q_len, kv_len, n_heads, n_kv_heads, head_dim)
+    terms = attention_terms(*sizes)
     forward = np.array([fit.launch_s, 1.0 / fit.rate_flops_per_s, fit.element_s])
     back = np.array([fit.backward_launch_s, BACKWARD_FLOPS / fit.backward_rate_flops_per_s, fit.backward_element_s])
     return terms @ (back if backward else forward)

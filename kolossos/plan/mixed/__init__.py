@@ -1,0 +1,1 @@
+"""Clusters of several kinds of GPU: how one model is split over them."""

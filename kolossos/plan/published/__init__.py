@@ -1,0 +1,1 @@
+"""Published training runs: read, predicted, compared; and from the errors the intervals."""

@@ -1,0 +1,1 @@
+"""The rates that training reaches: of a card and its links, and of a generation of software."""

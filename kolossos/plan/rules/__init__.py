@@ -1,0 +1,1 @@
+"""Which layouts can be."""
