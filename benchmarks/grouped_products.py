@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kolossos.model.grouped_cpu import mm_cpu_bf16
+from kolossos.model.experts.grouped_cpu import mm_cpu_bf16
 
 ROWS, DIM, EXPERT_DIM, EXPERTS, STEPS = 4096, 256, 384, 8, 150
 

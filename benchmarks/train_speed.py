@@ -36,6 +36,7 @@ INSTALL = "see the head of benchmarks/train_speed.py; .bench-venv/bin/pip instal
 
 
 def main(
+    *,
     models: Annotated[str, typer.Option(help="dense, moe or both")] = ",".join(MODELS),
     contestants: Annotated[str, typer.Option(help="comma-separated")] = ",".join(CONTESTANTS),
     precisions: Annotated[str, typer.Option(help="comma-separated")] = ",".join(PRECISIONS),

@@ -11,16 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from kolossos.model.attention import Attention, AttentionContext, LayerCache
-from kolossos.model.attention_kernel import Reach
+from kolossos.model.attention.kernel import Reach
+from kolossos.model.attention.layer import Attention, AttentionContext, LayerCache
+from kolossos.model.attention.rotary import attention_temperature, rotary_tables
 from kolossos.model.buildable import require_buildable
+from kolossos.model.experts.moe import MixtureOfExperts
 from kolossos.model.linear import Linear
 from kolossos.model.loss import ChunkLoss, chunk_loss, linear_cross_entropy
 from kolossos.model.mlp import GatedMLP
-from kolossos.model.moe import MixtureOfExperts
 from kolossos.model.norm import RMSNorm
 from kolossos.model.part import Layers, ModelPart
-from kolossos.model.rotary import attention_temperature, rotary_tables
 from kolossos.specs.model import ModelSpec
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder, Layer
-from kolossos.model.routing import Routing
+from kolossos.model.experts.routing import Routing
 from kolossos.specs.model import ModelSpec, MoESpec
 
 

@@ -4,7 +4,7 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
-from kolossos.model.routing import Router
+from kolossos.model.experts.routing import Router
 from kolossos.parallel.fsdp import shard_parameters
 from kolossos.parallel.sums import data_sums
 from kolossos.specs.layout import Layout

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kolossos.model.attention import LayerCache
+from kolossos.model.attention.layer import LayerCache
 from kolossos.model.decoder import Decoder
 
 STEP = 32  # positions added at a time: every step attends to all there are, a growth copies them

@@ -1,6 +1,7 @@
 """Which layouts can be trained in today. What cannot is refused by name, before torch is loaded: never ignored."""
 
 from kolossos.errors import InputError
+from kolossos.parallel.coordinates import degrees
 from kolossos.specs.layout import Layout
 
 PRECISIONS = ("bf16", "fp32")
@@ -9,9 +10,9 @@ PRECISIONS = ("bf16", "fp32")
 def require_trainable(layout: Layout) -> None:
     """InputError naming the first key of ``layout`` that training has no program for."""
     if layout.world_size > 1:
+        asked = ", ".join(f"{axis} = {degree}" for axis, degree in degrees(layout).items() if degree > 1)
         raise InputError(
-            f"the layout needs {layout.world_size} ranks and this is one process; "
-            "set tp, pp, cp, dp_shard and dp_replicate to 1"
+            f"the layout needs {layout.world_size} ranks and this is one process; set to 1 what is more: {asked}"
         )
     for key, what in (
         ("ep", "spreads the experts over ranks"),

@@ -11,7 +11,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from kolossos.data.corpus.corpus import Corpus, documents
+from kolossos.data.corpus import documents
+from kolossos.data.corpus.corpus import Corpus
 from kolossos.data.corpus.documents import DocumentRecord
 from kolossos.data.documents import gather
 from kolossos.data.options import PrepareOptions

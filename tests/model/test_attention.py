@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kolossos.model.attention_kernel import ChunkedAttention, Reach, masked_attention
+from kolossos.model.attention.kernel import ChunkedAttention, Reach, masked_attention
 
 
 def inputs(length: int) -> list[torch.Tensor]:

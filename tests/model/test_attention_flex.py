@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-from kolossos.model.attention_flex import block_mask
-from kolossos.model.attention_kernel import Reach, attend, masked_attention
+from kolossos.model.attention.flex import block_mask
+from kolossos.model.attention.kernel import Reach, attend, masked_attention
 
 CPU = torch.device("cpu")
 

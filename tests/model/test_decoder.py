@@ -6,10 +6,10 @@ import pytest
 import torch
 from specs import ALL, grok_1_like
 
-from kolossos.model.attention import AttentionContext
+from kolossos.model.attention.layer import AttentionContext
+from kolossos.model.attention.rotary import rotary_tables
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
-from kolossos.model.rotary import rotary_tables
 from kolossos.specs.model import ModelSpec
 
 

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kolossos.model.exchange import Rows, WayHome, nothing_moves
-from kolossos.model.grouped_cpu import mm_cpu_bf16, outer_cpu_bf16, rounded_rows
-from kolossos.model.moe import MixtureOfExperts
+from kolossos.model.experts.exchange import Rows, WayHome, nothing_moves
+from kolossos.model.experts.grouped_cpu import mm_cpu_bf16, outer_cpu_bf16, rounded_rows
+from kolossos.model.experts.moe import MixtureOfExperts
 from kolossos.specs.model import MoESpec
 
 

@@ -60,7 +60,7 @@ def _check_place(out: Path, overwrite: bool) -> None:
     if not out.exists():
         return
     if not overwrite:
-        raise InputError(f"{out} exists already; choose another folder, or overwrite it with --overwrite")
+        raise InputError(f"{out} exists already; choose another folder, or ask to overwrite it")
     if not (out / CONFIG_FILE).is_file():
         raise InputError(f"{out} is no exported model (it has no {CONFIG_FILE}), so it is not overwritten")
 

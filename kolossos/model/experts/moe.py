@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from kolossos.model.activation import activation, activation_backward
-from kolossos.model.exchange import Exchange, Rows, nothing_moves
-from kolossos.model.grouped import grouped_mm, grouped_outer
-from kolossos.model.routing import FromExperts, GatesToRows, Router, Routing, ToExperts
+from kolossos.model.experts.exchange import Exchange, Rows, nothing_moves
+from kolossos.model.experts.grouped import grouped_mm, grouped_outer
+from kolossos.model.experts.routing import FromExperts, GatesToRows, Router, Routing, ToExperts
 from kolossos.specs.model import MoESpec
 
 

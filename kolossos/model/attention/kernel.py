@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kolossos.model.attention_flex import block_mask, flex
+from kolossos.model.attention.flex import block_mask, flex
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask

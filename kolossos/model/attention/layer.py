@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kolossos.model.attention_kernel import Reach, attend, masked_attention
+from kolossos.model.attention.kernel import Reach, attend, masked_attention
+from kolossos.model.attention.rotary import rotate
 from kolossos.model.linear import Linear
-from kolossos.model.rotary import rotate
 from kolossos.specs.model import ModelSpec
 
 

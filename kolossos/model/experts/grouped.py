@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from kolossos.model.grouped_cpu import mm_cpu_bf16, outer_cpu_bf16
+from kolossos.model.experts.grouped_cpu import mm_cpu_bf16, outer_cpu_bf16
 
 
 @torch.library.custom_op("kolossos::grouped_mm", mutates_args=())
