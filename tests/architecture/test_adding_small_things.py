@@ -1,4 +1,4 @@
-"""A model, a card, a failure table, a law: one file or entry each; a metric: its entry and the line that computes it."""
+"""A model, a card, a failure table, a law: one file or entry each. A metric: its entry, the line that computes it."""
 
 import json
 import shutil
@@ -113,7 +113,8 @@ def test_a_metric_is_an_entry_and_the_line_that_computes_it(root: Path, tmp_path
     assert run(copy, "data", "prepare", "notes.txt", "--out", "data", "--vocab-size", "300").returncode == 0
     (copy / "run.toml").write_text(
         'name = "copy"\n[model]\nspec = "tiny-dense"\nn_layers = 1\ndim = 32\nn_heads = 2\nn_kv_heads = 1\n'
-        'head_dim = 16\nffn_dim = 32\nvocab_size = 300\n[data]\npath = "data"\n[layout]\nseq_len = 16\nmicro_batch_size = 2\n'
+        'head_dim = 16\nffn_dim = 32\nvocab_size = 300\n[data]\npath = "data"\n[layout]\nseq_len = 16\n'
+        "micro_batch_size = 2\n"
         'global_batch_size = 2\nprecision = "fp32"\n[schedule]\nsteps = 2\n[compute]\ncompile = "off"\ndevice = "cpu"\n'
     )
     assert run(copy, "train", "run.toml", "--run", "run").returncode == 0
