@@ -26,23 +26,23 @@ class TensorBoard:
 
     def __init__(self, folder: Path, resume_step: int):
         """What an interrupted part wrote after ``resume_step`` is hidden; from the beginning: deleted."""
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.proto import event_pb2
 
-        self._new_event = Event
+        self._protocol: Any = event_pb2  # its classes are made when it is imported
         if resume_step == 0:  # a part that died before its first checkpoint left curves, and nothing stays of it
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(exist_ok=True)
         numbers = [int(found[1]) for file in folder.iterdir() if (found := FILE_NAME.match(file.name))]
         number = max([int(time.time()), *(n + 1 for n in numbers)])
         self._file = AppendFile(folder / f"events.out.tfevents.{number:010d}.{socket.gethostname()}")
-        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self._write(self._protocol.Event(wall_time=time.time(), file_version="brain.Event:2"))
         if resume_step:
-            start = SessionLog(status=SessionLog.START)
-            self._write(Event(wall_time=time.time(), step=resume_step + 1, session_log=start))
+            start = self._protocol.SessionLog(status=self._protocol.SessionLog.START)
+            self._write(self._protocol.Event(wall_time=time.time(), step=resume_step + 1, session_log=start))
 
     def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
         """One event; what is not a finite float has no point on a curve."""
-        event = self._new_event(wall_time=time.time(), step=step)
+        event = self._protocol.Event(wall_time=time.time(), step=step)
         for name, value in values.items():
             if isinstance(value, float) and math.isfinite(value):
                 event.summary.value.add(tag=f"{kind}/{name}", simple_value=value)

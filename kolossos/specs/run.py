@@ -127,7 +127,7 @@ class RunSpec(Spec):
     evaluate: EvaluateSpec = EvaluateSpec()
     compute: ComputeSpec = ComputeSpec()
     promise: PromiseSpec | None = None
-    changes: list[Change] = []
+    changes: list[Change] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

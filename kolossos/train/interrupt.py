@@ -27,7 +27,7 @@ class StoppedAtOnce(BaseException):
 
 
 class Interrupt:
-    """Inside its block signals are caught: they raise StoppedAtOnce, or inside `patience` the first is kept as a wish."""
+    """Inside its block signals raise StoppedAtOnce; inside `patience` the first is kept as a wish."""
 
     SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 

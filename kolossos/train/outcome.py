@@ -34,8 +34,8 @@ class Evaluation:
 class Outcome:
     """How the run in ``folder`` (or this part of it) ended.
 
-    step: of the last checkpoint, where the run goes on. evaluation: of the whole validation split, at the end only; None
-    where nothing was held out. nothing_to_do: the run was finished before. stopped_by: the signal that ended it.
+    step: of the last checkpoint, where the run goes on. evaluation: of the whole validation split, at the end only;
+    None where nothing was held out. nothing_to_do: the run was finished before. stopped_by: the signal that ended it.
     at_once: it came twice, or before the first step, so that nothing more was saved.
     """
 

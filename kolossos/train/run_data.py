@@ -24,11 +24,12 @@ def open_corpus(spec: RunSpec) -> Corpus:
 
 def require_same_data(spec: RunSpec, corpus: Corpus) -> None:
     """InputError if ``spec`` belongs to a run that began with other data than ``corpus``."""
-    if spec.data.sha256 is not None and spec.data.sha256 != data_sha256(corpus):
+    wanted = spec.data.sha256
+    if wanted is not None and wanted != (found := data_sha256(corpus)):
         raise InputError(
-            f"{spec.data.path}: these are not the data that the run began with (data.sha256 = {spec.data.sha256[:12]}..., "
-            f"theirs is {data_sha256(corpus)[:12]}...): they were prepared again from other text or with other options; put "
-            "the data back, name where they lie now with data.path, or start another run"
+            f"{spec.data.path}: these are not the data that the run began with (data.sha256 is {wanted[:12]}, theirs "
+            f"{found[:12]}): they were prepared again from other text or with other options; put the data back, say "
+            f"with data.path where they lie now, or start another run"
         )
 
 

@@ -19,7 +19,7 @@ def printable(text: str) -> str:
 def for_stream(text: str, stream: TextIO | None = None) -> str:
     """``text`` as it may be written to ``stream`` (None: stdout): printable on a terminal, unchanged into a pipe."""
     stream = stream or sys.stdout
-    return printable(text) if stream.isatty() else text
+    return printable(text) if stream is not None and stream.isatty() else text
 
 
 def prepare_streams() -> None:
