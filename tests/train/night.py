@@ -1,4 +1,4 @@
-"""A run that meets trouble after trouble: ``python night.py RUN.toml FOLDER STEPS SEED TROUBLES``, each drawn from SEED.
+"""A run that meets trouble after trouble, drawn from SEED: ``python night.py RUN.toml FOLDER STEPS SEED TROUBLES``.
 
 Every part of the run is the command itself in a process of its own, forked from this one, which has loaded torch and
 computed nothing. Prints a line a trouble, and asserts of each part that it ended as it should.
@@ -191,7 +191,15 @@ class Night:
         time.sleep(self.draw.uniform(0, 0.03))
 
 
-KINDS = ("one_signal", "kill", "disk_full", "damaged_checkpoint", "second_process", "clock_set_back", "same_signal_twice")
+KINDS = (
+    "one_signal",
+    "kill",
+    "disk_full",
+    "damaged_checkpoint",
+    "second_process",
+    "clock_set_back",
+    "same_signal_twice",
+)
 
 
 def tell_of_steps(count: int, news: int) -> None:
