@@ -1,12 +1,19 @@
 """Text on a terminal: nothing in it moves the cursor, rings or changes colours, and all of it can be encoded."""
 
+import codecs
 import os
 import sys
 import unicodedata
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ERRORS = "kolossos"
 KEPT = "\n\t"
 PLAIN_LOCALES = ("C", "POSIX")
+IN_ASCII = {"–": "-", "—": "-", "−": "-", "…": "...", "×": "x", "·": ".", "≈": "~", "≤": "<=", "≥": ">=", "→": "->"}
+LEAST_COLUMNS = 80  # of a table: a narrower terminal wraps its lines, and no number in it is cut
 
 
 def printable(text: str) -> str:
@@ -25,11 +32,28 @@ def for_stream(text: str, stream: TextIO | None = None) -> str:
 def prepare_streams() -> None:
     """What a stream cannot encode is written as an escape, never an error; a terminal told to be plain gets ASCII."""
     locale = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "")
+    codecs.register_error(ERRORS, _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if not hasattr(stream, "reconfigure"):
             continue
         plain = locale in PLAIN_LOCALES and stream.isatty()
-        stream.reconfigure(encoding="ascii" if plain else None, errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(encoding="ascii" if plain else None, errors=ERRORS)  # type: ignore[union-attr]
+
+
+def table_console() -> "Console":
+    """Where tables are printed: stdout, as if it were wide enough."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.width >= LEAST_COLUMNS else Console(width=LEAST_COLUMNS)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler of codecs: what cannot be encoded as something like it, or as an escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(IN_ASCII.get(character) or _escaped(character) for character in text), error.end
 
 
 def _harms(character: str) -> bool:
