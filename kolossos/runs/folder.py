@@ -62,7 +62,7 @@ class RunFolder:
 
         The number of threads that was chosen when the run began stays, unless ``spec`` names another; so do the data,
         wherever they lie now; and what was promised then stays promised. Whether the number of steps may be another
-        depends on its checkpoints (kolossos/train/longer.py). Nothing is written.
+        depends on its checkpoints (kolossos/train/lifecycle/longer.py). Nothing is written.
         """
         spec = spec.without_promise().with_changes(self.spec.changes)
         if spec.compute.threads == 0:
@@ -72,7 +72,9 @@ class RunFolder:
         changes = changed_keys(self.spec, spec)
         if self.spec.data.sha256 is not None:  # says more than the place
             changes = [change for change in changes if change[0] != "data.path"]
-        changes = [change for change in changes if change[0] != "schedule.steps"]  # kolossos/train/longer.py decides
+        changes = [
+            change for change in changes if change[0] != "schedule.steps"
+        ]  # kolossos/train/lifecycle/longer.py decides
         if changes:
             key, before, after = changes[0]
             more = f" (and {len(changes) - 1} more keys)" if len(changes) > 1 else ""

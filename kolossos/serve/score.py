@@ -13,8 +13,8 @@ from kolossos.runs.folder import RunFolder
 from kolossos.serve.load import load_for_scoring
 from kolossos.train.environment import compute_dtype
 from kolossos.train.evaluate import evaluate, token_bytes
-from kolossos.train.outcome import Evaluation
-from kolossos.train.run_data import require_same_data
+from kolossos.train.lifecycle.data import require_same_data
+from kolossos.train.lifecycle.outcome import Evaluation
 
 SEQ_LEN = 1024  # of a model folder, which does not say in which windows it was trained
 

@@ -12,7 +12,7 @@ from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.decoder import Decoder
 from kolossos.specs.run import RunSpec
 from kolossos.specs.tokens import IGNORED_TARGET
-from kolossos.train.outcome import Evaluation
+from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.tokens import to_micro_batch
 
 

@@ -11,8 +11,8 @@ from kolossos.files import write_failure
 from kolossos.train.bad_steps import STOP_AFTER, on_step
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.evaluate import evaluate, spread_batches
-from kolossos.train.interrupt import Interrupt
-from kolossos.train.outcome import Evaluation, Outcome
+from kolossos.train.lifecycle.interrupt import Interrupt
+from kolossos.train.lifecycle.outcome import Evaluation, Outcome
 from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.schedule import lr_factor
 from kolossos.train.setup import Training

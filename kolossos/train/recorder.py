@@ -22,7 +22,7 @@ from kolossos.runs.plot import plot_run
 from kolossos.runs.tensorboard import TensorBoard
 from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.run import RunSpec
-from kolossos.train.outcome import Evaluation
+from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.step import StepResult
 
 Sample = Callable[[Decoder], str]

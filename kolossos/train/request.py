@@ -8,7 +8,7 @@ from kolossos.runs.folder import RunFolder, may_become_run, require_run_folder
 from kolossos.runs.paths import RUNS_FOLDER, is_run_folder
 from kolossos.specs.run import RunSpec, load_run
 from kolossos.train.layouts import require_trainable
-from kolossos.train.longer import step_that_stays
+from kolossos.train.lifecycle.longer import step_that_stays
 
 
 @dataclass(frozen=True)

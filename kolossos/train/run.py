@@ -12,10 +12,10 @@ from kolossos.errors import InputError
 from kolossos.runs.lock import only_one
 from kolossos.runs.paths import is_run_folder
 from kolossos.specs.run import RunSpec
-from kolossos.train.interrupt import Interrupt, StoppedAtOnce
-from kolossos.train.outcome import Outcome, finished_outcome, stopped_outcome
+from kolossos.train.lifecycle.data import open_corpus
+from kolossos.train.lifecycle.interrupt import Interrupt, StoppedAtOnce
+from kolossos.train.lifecycle.outcome import Outcome, finished_outcome, stopped_outcome
 from kolossos.train.request import RunRequest
-from kolossos.train.run_data import open_corpus
 from kolossos.train.waiting import choose_waiting
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from kolossos.specs.run import RunSpec
 from kolossos.train.compiling import compile_training
 from kolossos.train.environment import choose_device, compute_dtype
 from kolossos.train.evaluate import token_bytes
+from kolossos.train.lifecycle.data import open_corpus
 from kolossos.train.optimizer import Optimizer
-from kolossos.train.run_data import open_corpus
 from kolossos.train.step import StepResult, train_step
 from kolossos.train.tokens import micro_batches
 

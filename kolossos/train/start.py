@@ -13,13 +13,13 @@ from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.checkpoints.names import committed_steps
 from kolossos.train.environment import environment_of
-from kolossos.train.interrupt import Interrupt
-from kolossos.train.longer import step_that_stays, step_to_keep
+from kolossos.train.lifecycle.data import data_sha256, facts
+from kolossos.train.lifecycle.interrupt import Interrupt
+from kolossos.train.lifecycle.longer import step_that_stays, step_to_keep
+from kolossos.train.lifecycle.outcome import Outcome, finished_outcome
 from kolossos.train.loop import Loop, seconds_per_step
-from kolossos.train.outcome import Outcome, finished_outcome
 from kolossos.train.recorder import Recorder, Sample, Watcher
 from kolossos.train.request import RunRequest
-from kolossos.train.run_data import data_sha256, facts
 from kolossos.train.setup import prepare_training
 from kolossos.train.waiting import free_threads
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from kolossos.cli.show.text import for_stream, printable
 from kolossos.cli.show.training import TrainingDisplay, exit_code, show_outcome
 from kolossos.serve.complete import Completion, Completions
-from kolossos.train.outcome import Outcome
+from kolossos.train.lifecycle.outcome import Outcome
 
 VALUES = {"loss": 12.3456, "tokens_per_s": 123456.7, "mfu": 0.4567, "step_s": 0.5}
 

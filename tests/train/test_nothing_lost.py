@@ -24,8 +24,8 @@ from kolossos.files import AppendFile
 from kolossos.runs.folder import RunFolder
 from kolossos.runs.lock import only_one
 from kolossos.serve.score import score
-from kolossos.train.interrupt import Interrupt, StoppedAtOnce
-from kolossos.train.outcome import Outcome
+from kolossos.train.lifecycle.interrupt import Interrupt, StoppedAtOnce
+from kolossos.train.lifecycle.outcome import Outcome
 from kolossos.train.request import request_run
 from kolossos.train.run import run
 
@@ -270,7 +270,7 @@ def test_a_validation_on_the_way_that_a_signal_ended_is_made_up_for(
 
 
 def test_the_same_signal_twice_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kolossos.train.interrupt.ONE_PRESS_S", 0.0)
+    monkeypatch.setattr("kolossos.train.lifecycle.interrupt.ONE_PRESS_S", 0.0)
     with Interrupt() as interrupt, interrupt.patience():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGHUP)  # another one: systemd sends both

@@ -19,7 +19,7 @@ from kolossos.serve.score import score
 from kolossos.specs.layout import Layout
 from kolossos.specs.run import RunSpec, load_run
 from kolossos.train.layouts import require_trainable
-from kolossos.train.outcome import Outcome
+from kolossos.train.lifecycle.outcome import Outcome
 from kolossos.train.recorder import Recorder
 from kolossos.train.request import request_run
 from kolossos.train.start import start_run

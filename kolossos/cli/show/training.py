@@ -15,7 +15,7 @@ from rich.table import Column
 from kolossos.cli.show.text import printable
 from kolossos.runs.events import finite_or_null
 from kolossos.runs.paths import RunPaths
-from kolossos.train.outcome import Outcome
+from kolossos.train.lifecycle.outcome import Outcome
 
 SECONDS_BETWEEN_LINES = 10.0
 NARROW = 60  # columns below which there is no bar
