@@ -71,7 +71,8 @@ def _of_file(run: Path, overrides: list[str], folder: Path | None, minutes: floa
         return RunRequest(spec, path, minutes=minutes, replace=True)
     existing = RunFolder.open(path)
     if minutes is not None:  # the number of steps was chosen when the run began
-        spec = spec.fitted(existing.spec.schedule.steps)
+        longer = [change.before for change in existing.spec.changes if change.key == "schedule.steps"]
+        spec = spec.fitted(int([*longer, existing.spec.schedule.steps][0]))
     spec = _with_later_values(spec, existing, named={override.partition("=")[0].strip() for override in overrides})
     return RunRequest(existing.continued(spec), path, existing)
 

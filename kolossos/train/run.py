@@ -41,8 +41,8 @@ def run(
         try:
             open_corpus(wanted.spec)
             with only_one(wanted.path) if is_writer else nullcontext():
-                _require_unchanged(wanted)
                 if is_writer:
+                    _require_unchanged(wanted)
                     with suppress(OSError):
                         watcher.say("loading torch and the data")
                 busy_cores = choose_waiting()  # before torch is loaded

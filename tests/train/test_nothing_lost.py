@@ -108,7 +108,7 @@ def test_what_can_be_done_without_is_left_out_and_said(what: str, run_file: Path
     assert_same_run(tmp_path / "unbroken", tmp_path / "run", 6)
 
 
-@pytest.mark.parametrize("at", [1, 40, 90])
+@pytest.mark.parametrize("at", [1, 10, 40])
 def test_curves_that_cannot_be_written_any_more_end_and_training_goes_on(
     at: int, run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
