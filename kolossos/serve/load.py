@@ -13,9 +13,14 @@ from kolossos.model.huggingface import load_huggingface
 from kolossos.model.huggingface.config import CONFIG_FILE
 from kolossos.runs.folder import RunFolder
 from kolossos.runs.paths import is_run_folder
+from kolossos.specs.counts import count_parameters
 from kolossos.specs.tokens import CHAT_TOKENS
 from kolossos.train.checkpoints.checkpoint import Checkpoint
+from kolossos.train.checkpoints.names import committed_steps
 from kolossos.train.start import checkpoints_of
+
+TOKENS_FOR_A_PARAMETER = 20
+"""Of the best use of a budget of compute (Hoffmann et al. 2022, arXiv:2203.15556, table 3)."""
 
 
 def load_for_generation(
@@ -86,6 +91,22 @@ def _chosen(run: RunFolder, step: int | None, say: Callable[[str], None]) -> Che
     if damage:
         raise InputError(f"{found[0].folder} is damaged: {damage}")
     return found[0]
+
+
+def little_training(path: Path, step: int | None = None) -> str | None:
+    """A sentence about a run that has seen far too little text to write well; None for any other, and other folders."""
+    if not is_run_folder(path):
+        return None
+    run = RunFolder.open(path)
+    steps = step or max(committed_steps(run.files.checkpoints), default=0)
+    tokens = steps * run.spec.layout.global_batch_size * run.spec.layout.seq_len
+    each = tokens / count_parameters(run.spec.model).active
+    if each >= TOKENS_FOR_A_PARAMETER:
+        return None
+    return (
+        f"This model has seen {tokens:,} tokens in {steps:,} steps, {each:.2g} for each of its parameters; below "
+        f"about {TOKENS_FOR_A_PARAMETER} expect little sense."
+    )
 
 
 def trained_on_chats(path: Path, tokenizer: Tokenizer) -> bool:

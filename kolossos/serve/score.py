@@ -12,7 +12,9 @@ from kolossos.model.huggingface.config import CONFIG_FILE
 from kolossos.runs.folder import RunFolder
 from kolossos.serve.load import load_for_scoring
 from kolossos.train.environment import compute_dtype
-from kolossos.train.evaluate import Evaluation, evaluate, token_bytes
+from kolossos.train.evaluate import evaluate, token_bytes
+from kolossos.train.lifecycle.data import require_same_data
+from kolossos.train.lifecycle.outcome import Evaluation
 
 SEQ_LEN = 1024  # of a model folder, which does not say in which windows it was trained
 
@@ -53,6 +55,8 @@ def score(
         raise InputError(f"{path}: a model folder does not say on which text to score it: name prepared data")
     model, tokenizer = load_for_scoring(path, step)
     corpus = Corpus.open(data or run.spec.data.path, tokenizer)  # type: ignore[union-attr]
+    if data is None and run is not None:
+        require_same_data(run.spec, corpus)
     length = seq_len or (run.spec.layout.seq_len if run else min(SEQ_LEN, model.spec.max_seq_len))
     if length > model.spec.max_seq_len:
         raise InputError(f"seq_len = {length} exceeds the model's max_seq_len = {model.spec.max_seq_len}")

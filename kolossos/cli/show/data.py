@@ -15,8 +15,9 @@ def print_manifest(manifest: "Manifest", json: bool) -> None:
     if json:
         typer.echo(manifest.json_text(), nl=False)
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from kolossos.cli.show.text import table_console
 
     splits = Table("split", "documents", "tokens", "bytes", "bytes/token", "shards")
     for name, split in manifest.splits.items():
@@ -28,7 +29,7 @@ def print_manifest(manifest: "Manifest", json: bool) -> None:
         counts = (source.files, source.bytes, source.documents)
         sources.add_row(source.argument, *(f"{count:,}" for count in counts), source.sha256[:12])
     dropped = ", ".join(f"{reason} {count:,}" for reason, count in manifest.dropped.items()) or "nothing"
-    console = Console()
+    console = table_console()
     console.print(splits, sources)
     console.print(f"dropped: {dropped}")
     for source in manifest.sources:
