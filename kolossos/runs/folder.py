@@ -48,12 +48,14 @@ class RunFolder:
     def continued(self, spec: RunSpec) -> RunSpec:
         """The spec to go on under if ``spec`` is wanted; InputError if that computes something else than so far.
 
-        The number of threads that was chosen when the run began stays, unless ``spec`` names another; and what was
-        promised then stays promised. Nothing is written.
+        The threads and the precision that were chosen when the run began stay, unless ``spec`` names others; and what
+        was promised then stays promised. Nothing is written.
         """
         spec = spec.without_promise()
         if spec.compute.threads == 0:
             spec = spec.with_threads(self.spec.compute.threads)
+        if spec.layout.precision == "auto":
+            spec = spec.with_precision(self.spec.layout.precision)
         changes = changed_keys(self.spec, spec)
         if changes:
             key, before, after = changes[0]

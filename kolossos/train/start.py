@@ -5,13 +5,15 @@ from pathlib import Path
 
 import torch
 
+from kolossos.runs.environment import Environment
 from kolossos.runs.events import read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.folder import CheckpointFolder
-from kolossos.train.environment import environment_of
+from kolossos.train.environment import choose_device, environment_of
 from kolossos.train.evaluate import Evaluation
 from kolossos.train.loop import Loop, Outcome, seconds_per_step
+from kolossos.train.precision import PrecisionChoice, choose_precision
 from kolossos.train.recorder import Recorder, Sample, Watcher
 from kolossos.train.request import RunRequest
 from kolossos.train.setup import prepare_training
@@ -43,13 +45,20 @@ def start_run(
         return outcome
     if existing is None and spec.compute.threads == 0:  # a run keeps its number of threads: others make other sums
         spec = spec.with_threads(free_threads(torch.get_num_threads(), busy_cores))
+    choice = None
+    if existing is not None:  # what was decided when the run began stays
+        choice = _recorded_choice(existing)
+    elif spec.layout.precision == "auto":
+        layout, device = spec.layout, choose_device(spec.compute)
+        choice = choose_precision(spec.model, layout.micro_batch_size * layout.seq_len, device)
+        spec = spec.with_precision(choice.precision)
     training = prepare_training(spec)
     folder = existing or RunFolder(wanted.path, spec)
     tokenizer = existing.files.tokenizer if existing else training.corpus.tokenizer_path
     recorder = Recorder(
         folder,
         watcher,
-        environment_of(training.device, training.dtype, training.compiled),
+        environment_of(training.device, training.dtype, training.compiled, choice),
         sample=sampler(tokenizer, spec),
         is_writer=is_writer,
     )
@@ -59,6 +68,8 @@ def start_run(
             steps = round(60 * wanted.minutes / seconds_per_step(training))
             training.spec = folder.spec = spec = spec.with_steps(max(LEAST_STEPS, steps))
         recorder.make_folder(tokenizer, replace=wanted.replace)
+        if choice is not None:
+            recorder.say(f"precision {choice.precision}: {choice.reason}")
         recorder.say(f"new run in {folder.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
     else:
         recorder.adopt(spec)
@@ -67,6 +78,13 @@ def start_run(
     outcome = Loop(training, checkpoints_of(folder), recorder).run()
     recorder.plot()
     return outcome
+
+
+def _recorded_choice(folder: RunFolder) -> PrecisionChoice | None:
+    """How the precision of an existing run was chosen; None where the run file named it."""
+    environment = Environment.read(folder.files.environment)
+    record = environment.precision_choice if environment else None
+    return PrecisionChoice(**record) if record else None
 
 
 def checkpoints_of(folder: RunFolder) -> CheckpointFolder:
