@@ -1,9 +1,15 @@
 """``kolossos train``: start a run, or go on with one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from kolossos.cli.leaving import leave
+
+if TYPE_CHECKING:
+    from kolossos.specs.run import RunSpec
+    from kolossos.train.recorder import Sample
 
 
 def train(
@@ -20,19 +26,27 @@ def train(
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin again: replace a run that is in the folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Train a model. Interrupted or killed, the same command goes on where the last checkpoint stands."""
+    """Train a model. Interrupted or killed, the same command goes on where the last checkpoint stands.
+
+    Exit codes: 0 finished; 2 refused, or stopped by an error that one line names; 75 stopped by a signal (Ctrl-C, TERM,
+    HUP, USR1) and saved, the same command goes on; 128 + signal where the signal came twice, or before the first step:
+    ended at once, without saving.
+    """
+    from kolossos.cli.show.training import TrainingDisplay, exit_code, show_outcome
     from kolossos.errors import InputError
     from kolossos.train.request import request_run
-    from kolossos.train.waiting import choose_waiting
+    from kolossos.train.run import run as run_training
 
     if minutes is not None and minutes <= 0:
         raise InputError(f"--minutes {minutes}: expected a number above 0")
     wanted = request_run(run, overrides or [], folder=folder, minutes=minutes, fresh=fresh)
-    busy_cores = choose_waiting()  # before torch is loaded
-    from kolossos.cli.show.training import TrainingDisplay, show_outcome
-    from kolossos.serve.sample import text_sampler
-    from kolossos.train.start import start_run
-
     with TrainingDisplay() as display:
-        outcome = start_run(wanted, display, text_sampler, busy_cores=busy_cores)
+        outcome = run_training(wanted, display, _sampler)
     show_outcome(outcome, json)
+    leave(exit_code(outcome), at_once=outcome.at_once)
+
+
+def _sampler(tokenizer: Path, spec: "RunSpec") -> "Sample | None":
+    from kolossos.serve.sample import text_sampler
+
+    return text_sampler(tokenizer, spec)

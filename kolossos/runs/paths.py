@@ -1,6 +1,7 @@
 """Where the files of a run lie. Every file name of a run folder is spelt here.
 
-run.toml           the resolved run file
+run.toml           the resolved run file; a folder with it is a run
+lock               who trains here now (kolossos/runs/lock.py)
 promise.json       what a plan said, if a plan made the run file
 environment.json   software, machine, measured peak
 tokenizer.json     so that the folder can be used without the data
@@ -28,6 +29,10 @@ class RunPaths:
     @property
     def run_file(self) -> Path:
         return self.folder / RUN_FILE
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
 
     @property
     def promise(self) -> Path:

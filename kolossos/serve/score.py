@@ -11,9 +11,11 @@ from kolossos.errors import InputError
 from kolossos.model.huggingface.config import CONFIG_FILE
 from kolossos.runs.folder import RunFolder
 from kolossos.serve.load import load_for_scoring
-from kolossos.train.evaluate import Evaluation, evaluate, token_bytes
+from kolossos.train.evaluate import evaluate, token_bytes
 from kolossos.train.layouts import require_trainable_precision
+from kolossos.train.outcome import Evaluation
 from kolossos.train.precision import choose_precision, compute_dtype
+from kolossos.train.run_data import require_same_data
 
 SEQ_LEN = 1024  # of a model folder, which does not say in which windows it was trained
 
@@ -54,6 +56,8 @@ def score(
         raise InputError(f"{path}: a model folder does not say on which text to score it: name prepared data")
     model, tokenizer = load_for_scoring(path, step)
     corpus = Corpus.open(data or run.spec.data.path, tokenizer)  # type: ignore[union-attr]
+    if data is None and run is not None:
+        require_same_data(run.spec, corpus)
     length = seq_len or (run.spec.layout.seq_len if run else min(SEQ_LEN, model.spec.max_seq_len))
     if length > model.spec.max_seq_len:
         raise InputError(f"seq_len = {length} exceeds the model's max_seq_len = {model.spec.max_seq_len}")

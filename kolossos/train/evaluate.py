@@ -1,8 +1,6 @@
 """Validation: mean nats a token, and bits per byte of the held-out text."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -14,26 +12,8 @@ from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.decoder import Decoder
 from kolossos.specs.run import RunSpec
 from kolossos.specs.tokens import IGNORED_TARGET
+from kolossos.train.outcome import Evaluation
 from kolossos.train.tokens import to_micro_batch
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Sum of nats over ``tokens`` targets, which stand for ``n_bytes`` of text (an end token for none)."""
-
-    nats: float
-    tokens: int
-    n_bytes: int
-
-    @property
-    def loss(self) -> float:
-        """Mean nats a token."""
-        return self.nats / self.tokens
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Bits that the model needs for a byte of text; end tokens are paid for, too."""
-        return self.nats / math.log(2) / self.n_bytes
 
 
 def token_bytes(tokenizer: Tokenizer) -> np.ndarray:

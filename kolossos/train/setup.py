@@ -13,7 +13,6 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from kolossos.data.corpus.batches import Batches
 from kolossos.data.corpus.corpus import Corpus
-from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
 from kolossos.parallel.mesh import build_mesh
@@ -26,6 +25,7 @@ from kolossos.train.environment import choose_device
 from kolossos.train.evaluate import token_bytes
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.precision import compute_dtype
+from kolossos.train.run_data import open_corpus
 from kolossos.train.step import StepResult, train_step
 from kolossos.train.tokens import micro_batches
 
@@ -74,18 +74,6 @@ class Training:
         initialize(self.model, self.spec.seed)
         for tensor in self.optimizer.state().values():
             tensor.zero_()
-
-
-def open_corpus(spec: RunSpec) -> Corpus:
-    """The run's data; InputError if model or layout do not fit it."""
-    corpus = Corpus.open(spec.data.path)
-    vocab = corpus.manifest.tokenizer.vocab_size
-    if vocab > spec.model.vocab_size:
-        raise InputError(
-            f"the tokenizer does not match the model: {spec.data.path} has {vocab} tokens, the model only "
-            f"vocab_size = {spec.model.vocab_size}; set model.vocab_size={vocab}"
-        )
-    return corpus
 
 
 def prepare_training(spec: RunSpec) -> Training:

@@ -1,21 +1,27 @@
 """Beginning a run, or going on with one, up to its outcome."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from kolossos.errors import InputError
+from kolossos.files import NO_SPACE, READ_ONLY, write_failure
 from kolossos.runs.environment import Environment
-from kolossos.runs.events import read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.folder import CheckpointFolder
+from kolossos.train.checkpoints.names import committed_steps
 from kolossos.train.environment import choose_device, environment_of
-from kolossos.train.evaluate import Evaluation
-from kolossos.train.loop import Loop, Outcome, seconds_per_step
+from kolossos.train.interrupt import Interrupt
+from kolossos.train.longer import step_that_stays, step_to_keep
+from kolossos.train.loop import Loop, seconds_per_step
+from kolossos.train.outcome import Outcome, finished_outcome
 from kolossos.train.precision import PrecisionChoice, choose_precision
 from kolossos.train.recorder import Recorder, Sample, Watcher
 from kolossos.train.request import RunRequest
+from kolossos.train.run_data import data_sha256, facts
 from kolossos.train.setup import prepare_training
 from kolossos.train.waiting import free_threads
 
@@ -29,19 +35,21 @@ def start_run(
     *,
     busy_cores: float = 0.0,
     is_writer: bool = True,
+    interrupt: Interrupt | None = None,
 ) -> Outcome:
-    """Train until the end or an interruption.
+    """Train until the end or an interruption. Nobody else trains in the folder meanwhile: the caller sees to that.
 
     Args:
         sampler: from the tokenizer's file and the spec to what writes samples, None for no samples.
         busy_cores: cores that other programs use now; a new run leaves them alone.
         is_writer: whether this rank is the one that writes and speaks.
+        interrupt: hears the signals that end the run early.
 
     Raises:
-        InputError: what cannot be run here; nothing is written then.
+        InputError: what cannot be run here, and nothing is written then; or a disk that takes no more.
     """
     existing, spec = wanted.existing, wanted.spec
-    if existing is not None and (outcome := finished_outcome(existing)) is not None:
+    if existing is not None and (outcome := finished_outcome(existing, spec)) is not None:
         return outcome
     if existing is None and spec.compute.threads == 0:  # a run keeps its number of threads: others make other sums
         spec = spec.with_threads(free_threads(torch.get_num_threads(), busy_cores))
@@ -53,6 +61,7 @@ def start_run(
         choice = choose_precision(spec.model, layout.micro_batch_size * layout.seq_len, device)
         spec = spec.with_precision(choice.precision)
     training = prepare_training(spec)
+    spec = training.spec = spec.with_data(data_sha256(training.corpus))
     folder = existing or RunFolder(wanted.path, spec)
     tokenizer = existing.files.tokenizer if existing else training.corpus.tokenizer_path
     recorder = Recorder(
@@ -62,22 +71,37 @@ def start_run(
         sample=sampler(tokenizer, spec),
         is_writer=is_writer,
     )
-    if existing is None:
-        if wanted.minutes is not None:
-            recorder.say("compiling, then timing the first steps")
-            steps = round(60 * wanted.minutes / seconds_per_step(training))
-            training.spec = folder.spec = spec = spec.with_steps(max(LEAST_STEPS, steps))
-        recorder.make_folder(tokenizer, replace=wanted.replace)
-        if choice is not None:
-            recorder.say(f"precision {choice.precision}: {choice.reason}")
-        recorder.say(f"new run in {folder.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
-    else:
-        recorder.adopt(spec)
-    if training.compiled.startswith("off:"):
-        recorder.say(f"torch.compile is {training.compiled}")
-    outcome = Loop(training, checkpoints_of(folder), recorder).run()
-    recorder.plot()
-    return outcome
+    with disk_of(wanted.path):
+        if existing is None:
+            if wanted.minutes is not None:
+                recorder.say("compiling, then timing the first steps")
+                steps = round(60 * wanted.minutes / seconds_per_step(training))
+                training.spec = folder.spec = spec = spec.fitted(max(LEAST_STEPS, steps))
+            recorder.make_folder(tokenizer, replace=wanted.replace)
+            if choice is not None:
+                recorder.say(f"precision {choice.precision}: {choice.reason}")
+            recorder.say(f"new run in {folder.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
+        else:
+            _go_on(existing, spec, recorder)
+        recorder.say(facts(spec, training.corpus))
+        if training.compiled.startswith("off:"):
+            recorder.say(f"torch.compile is {training.compiled}")
+        if training.compiled == "on" and wanted.minutes is None:
+            recorder.say("compiling: the first step takes longer")
+        checkpoints = checkpoints_of(folder)
+        return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec)).run()
+
+
+def _go_on(existing: RunFolder, spec: RunSpec, recorder: Recorder) -> None:
+    """Adopt ``spec``; where it asks for another number of steps, drop the steps that it would have done otherwise."""
+    stays, done = step_that_stays(existing, spec), max(committed_steps(existing.files.checkpoints), default=0)
+    if stays < done:
+        recorder.say(f"{existing.path}: going back from step {done:,} to {stays:,}, where the learning rate parts")
+        checkpoints_of(existing).forget_after(stays)
+    before = existing.spec.schedule.steps
+    recorder.adopt(spec, stays)
+    if before != spec.schedule.steps:
+        recorder.say(f"{existing.path}: {spec.schedule.steps:,} steps in place of {before:,}")
 
 
 def _recorded_choice(folder: RunFolder) -> PrecisionChoice | None:
@@ -89,18 +113,23 @@ def _recorded_choice(folder: RunFolder) -> PrecisionChoice | None:
 
 def checkpoints_of(folder: RunFolder) -> CheckpointFolder:
     """The checkpoints of a run."""
-    return CheckpointFolder(folder.files.checkpoints, folder.spec.checkpoint.keep)
+    return CheckpointFolder(folder.files.checkpoints, folder.spec.checkpoint.keep, keep_step=step_to_keep(folder.spec))
 
 
-def finished_outcome(folder: RunFolder) -> Outcome | None:
-    """How a run ended whose last step was done, saved and scored; None for any other."""
-    steps, metrics = folder.spec.schedule.steps, folder.files.metrics
-    events = read_events(metrics, "validation") if metrics.exists() else []
-    scores = [event for event in events if event["step"] == steps]
-    if not scores or all(checkpoint.step != steps for checkpoint in checkpoints_of(folder).all()):
-        return None
-    last = scores[-1]
-    evaluation = None
-    if last["n_tokens"]:
-        evaluation = Evaluation(last["validation_loss"] * last["n_tokens"], last["n_tokens"], last["n_bytes"])
-    return Outcome(folder.path, steps, True, 0.0, evaluation, nothing_to_do=True)
+@contextmanager
+def disk_of(folder: Path) -> Iterator[None]:
+    """Turn what a disk does not take inside the block (temporary files of the compiler, too) into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, OSError) and (cause.errno in NO_SPACE or cause.errno in READ_ONLY):
+                where = cause.filename or folder
+                raise InputError(f"{folder}: stopped: {write_failure(cause)} ({where})") from error
+            if "No space left on device" in str(cause):
+                raise InputError(f"{folder}: stopped: no space left for temporary files; set TMPDIR") from error
+            cause = cause.__cause__ or cause.__context__
+        raise
