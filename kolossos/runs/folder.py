@@ -101,6 +101,12 @@ class RunFolder:
             self.spec = spec
             write_whole(self.files.run_file, spec.to_toml())
 
+    def refit(self, steps: int) -> None:
+        """Another number of steps, chosen by time while the run goes: the steps that are done stay what they are."""
+        schedule = self.spec.schedule.model_copy(update={"steps": steps})
+        self.spec = self.spec.model_copy(update={"schedule": schedule})
+        write_whole(self.files.run_file, self.spec.to_toml())
+
 
 def require_run_folder(path: Path) -> None:
     """InputError if ``path`` holds no run."""

@@ -22,6 +22,7 @@ from kolossos.train.precision import PrecisionChoice, choose_precision
 from kolossos.train.recorder import Recorder, Sample, Watcher
 from kolossos.train.request import RunRequest
 from kolossos.train.run_data import data_sha256, facts
+from kolossos.train.schedule import StepBudget
 from kolossos.train.setup import prepare_training
 from kolossos.train.waiting import free_threads
 
@@ -89,7 +90,10 @@ def start_run(
         if training.compiled == "on" and wanted.minutes is None:
             recorder.say("compiling: the first step takes longer")
         checkpoints = checkpoints_of(folder)
-        return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec)).run()
+        budget = None
+        if existing is None and wanted.minutes is not None and spec.layout.world_size == 1:
+            budget = StepBudget(60 * wanted.minutes)  # with more ranks each would measure another time
+        return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec), budget).run()
 
 
 def _go_on(existing: RunFolder, spec: RunSpec, recorder: Recorder) -> None:

@@ -191,7 +191,15 @@ class Night:
         time.sleep(self.draw.uniform(0, 0.03))
 
 
-KINDS = ("one_signal", "kill", "disk_full", "damaged_checkpoint", "second_process", "clock_set_back", "same_signal_twice")
+KINDS = (
+    "one_signal",
+    "kill",
+    "disk_full",
+    "damaged_checkpoint",
+    "second_process",
+    "clock_set_back",
+    "same_signal_twice",
+)
 
 
 def tell_of_steps(count: int, news: int) -> None:
