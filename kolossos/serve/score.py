@@ -9,6 +9,7 @@ from kolossos.data.corpus.batches import validation_batches
 from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.model.huggingface.config import CONFIG_FILE
+from kolossos.runs.events import read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.serve.load import load_for_scoring
 from kolossos.train.evaluate import evaluate, token_bytes
@@ -26,6 +27,21 @@ class Score:
 
     evaluation: Evaluation
     compressors: dict[str, float]
+    trained: "Trained | None" = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How long a run has trained up to its newest step."""
+
+    tokens: int
+    seconds: float
+
+
+def trained(run: RunFolder) -> Trained | None:
+    """From the events of a run; None where it has none."""
+    steps = read_events(run.files.metrics, "train") if run.files.metrics.exists() else []
+    return Trained(int(steps[-1]["tokens"]), sum(step["step_s"] for step in steps)) if steps else None
 
 
 def score(
@@ -74,4 +90,5 @@ def score(
     )
     if evaluation is None:
         raise InputError(f"{corpus.folder}: no validation text to score on: nothing was held out")
-    return Score(evaluation, compressor_bits_per_byte(corpus.validation_text_path))
+    compressors = compressor_bits_per_byte(corpus.validation_text_path)
+    return Score(evaluation, compressors, trained(run) if run else None)
