@@ -60,13 +60,15 @@ class RunFolder:
     def continued(self, spec: RunSpec) -> RunSpec:
         """The spec to go on under if ``spec`` is wanted; InputError if that computes something else than so far.
 
-        The number of threads that was chosen when the run began stays, unless ``spec`` names another; so do the data,
-        wherever they lie now; and what was promised then stays promised. Whether the number of steps may be another
-        depends on its checkpoints (kolossos/train/lifecycle/longer.py). Nothing is written.
+        The threads and the precision that were chosen when the run began stay, unless ``spec`` names others; so do the
+        data, wherever they lie now; and what was promised then stays promised. Whether the number of steps may be
+        another depends on its checkpoints (kolossos/train/lifecycle/longer.py). Nothing is written.
         """
         spec = spec.without_promise().with_changes(self.spec.changes)
         if spec.compute.threads == 0:
             spec = spec.with_threads(self.spec.compute.threads)
+        if spec.layout.precision == "auto":
+            spec = spec.with_precision(self.spec.layout.precision)
         if spec.data.sha256 is None and self.spec.data.sha256 is not None:
             spec = spec.with_data(self.spec.data.sha256)
         changes = changed_keys(self.spec, spec)
@@ -100,6 +102,12 @@ class RunFolder:
         if spec != self.spec:
             self.spec = spec
             write_whole(self.files.run_file, spec.to_toml())
+
+    def refit(self, steps: int) -> None:
+        """Another number of steps, chosen by time while the run goes: the steps that are done stay what they are."""
+        schedule = self.spec.schedule.model_copy(update={"steps": steps})
+        self.spec = self.spec.model_copy(update={"schedule": schedule})
+        write_whole(self.files.run_file, self.spec.to_toml())
 
 
 def require_run_folder(path: Path) -> None:

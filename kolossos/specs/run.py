@@ -145,6 +145,10 @@ class RunSpec(Spec):
         """The same run with so many CPU threads (0: torch's choice)."""
         return self.model_copy(update={"compute": _changed(self.compute, threads=threads)})
 
+    def with_precision(self, precision: str) -> Self:
+        """The same run with products in ``precision``."""
+        return self.model_copy(update={"layout": _changed(self.layout, precision=precision)})
+
     def with_steps(self, steps: int) -> Self:
         """The same run with so many steps; warm-up keeps its share of them, and one step at least if it has any."""
         before = self.schedule

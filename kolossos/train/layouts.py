@@ -4,7 +4,7 @@ from kolossos.errors import InputError
 from kolossos.parallel.coordinates import degrees
 from kolossos.specs.layout import Layout
 
-PRECISIONS = ("bf16", "fp32")
+PRECISIONS = ("auto", "bf16", "fp32")
 
 
 def require_trainable(layout: Layout) -> None:
@@ -29,4 +29,6 @@ def require_trainable(layout: Layout) -> None:
 def require_trainable_precision(precision: str) -> None:
     """InputError if products cannot run in ``precision``."""
     if precision not in PRECISIONS:
-        raise InputError(f"layout.precision = {precision!r} is not available for training yet; use 'bf16' or 'fp32'")
+        raise InputError(
+            f"layout.precision = {precision!r} is not available for training yet; use 'auto', 'bf16' or 'fp32'"
+        )

@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from statistics import median
 
 import torch
 
@@ -12,10 +13,13 @@ from kolossos.train.bad_steps import STOP_AFTER, on_step
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.evaluate import evaluate, spread_batches
 from kolossos.train.lifecycle.interrupt import Interrupt
+from kolossos.train.lifecycle.longer import step_to_keep
 from kolossos.train.lifecycle.outcome import Evaluation, Outcome
 from kolossos.train.recorder import Recorder, step_values
-from kolossos.train.schedule import lr_factor
+from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import Training
+
+FIRST_SECONDS, MOST_FIRST_STEPS = 2.0, 20  # of the steps that are timed before a run begins
 
 
 class _Stopped(Exception):
@@ -31,6 +35,7 @@ class Loop:
     recorder: Recorder
     interrupt: Interrupt = field(default_factory=Interrupt)
     keep_step: int | None = None  # is saved whatever checkpoint.every says
+    budget: StepBudget | None = None  # of a new run whose number of steps is chosen by time
     _saved: int = field(init=False, default=0)
     _bad_in_a_row: int = field(init=False, default=0)
 
@@ -58,11 +63,16 @@ class Loop:
         """The steps done, the score at the end, and whether the end was reached and scored."""
         spec, requested = self.training.spec, lambda: self.interrupt.requested
         steps, evaluation, scored = spec.schedule.steps, None, False
+        start_time = time.perf_counter()
         if done and _is_due(done, spec.evaluate.every) and done < steps and not self.recorder.scored(done):
             self._validate(done, spec.evaluate.batches)  # the part before this one ended in it
         while done < steps and not requested():
+            step_time = time.perf_counter()
             self._step(done)
             done += 1
+            if self.budget is not None:
+                now = time.perf_counter()
+                steps = self._refit(self.budget, done, now - step_time, now - start_time)
             if _is_due(done, spec.evaluate.every) and done < steps:
                 self._validate(done, spec.evaluate.batches)
             if (_is_due(done, spec.checkpoint.every) or done == self.keep_step) and done < steps:
@@ -74,6 +84,15 @@ class Loop:
             scored = not requested() or self.recorder.scored(done)
         self.checkpoints.finish()
         return done, evaluation, scored
+
+    def _refit(self, budget: StepBudget, done: int, step_seconds: float, spent: float) -> int:
+        """The steps to go for, written into the run file where they are others than before."""
+        schedule = self.training.spec.schedule
+        steps = budget.refit(schedule, done, step_seconds=step_seconds, spent=spent)
+        if steps != schedule.steps:
+            self.training.spec = self.recorder.refit(steps)
+            self.keep_step = self.checkpoints.keep_step = step_to_keep(self.training.spec)
+        return steps
 
     def _resume(self) -> int:
         checkpoint = self.checkpoints.newest_good(self.recorder.say)
@@ -136,16 +155,16 @@ class Loop:
 
 
 def seconds_per_step(training: Training, steps: int = 3) -> float:
-    """Time of a step once everything is compiled; leaves the training at step 0."""
-    times = []
-    for step in range(steps + 1):
+    """Typical time of the first steps once everything is compiled; leaves the training at step 0."""
+    times: list[float] = []
+    while len(times) <= steps or (sum(times[1:]) < FIRST_SECONDS and len(times) < MOST_FIRST_STEPS):
         start = time.perf_counter()
-        training.step(step, 0.0).loss.item()
+        training.step(len(times), 0.0).loss.item()
         times.append(time.perf_counter() - start)
     training.restart()
     if training.device.type == "cuda":
         torch.cuda.synchronize()
-    return min(times[1:])
+    return median(times[1:])
 
 
 def _is_due(step: int, every: int) -> bool:

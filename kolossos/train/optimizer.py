@@ -17,10 +17,14 @@ from kolossos.train.muon import Muon
 
 
 class Optimizer:
-    """The optimizers of one model. ``state()`` names every tensor that a resumed run needs."""
+    """The optimizers of one model. ``state()`` names every tensor that a resumed run needs.
 
-    def __init__(self, model: Decoder, spec: OptimizerSpec):
+    products: dtype of Muon's iterations, that of the model's products.
+    """
+
+    def __init__(self, model: Decoder, spec: OptimizerSpec, *, products: torch.dtype = torch.float32):
         self.spec = spec
+        self._products = products
         self.parameters = dict(model.named_parameters())
         matrices = {n: p for n, p in self.parameters.items() if spec.name == "muon" and _is_matrix(n, p)}
         rest = {n: p for n, p in self.parameters.items() if n not in matrices}
@@ -75,7 +79,15 @@ class Optimizer:
             for name, parameter in parameters.items()
         ]
         spec = self.spec
-        return Muon(list(parameters.values()), momenta, spec.muon_lr, spec.momentum, spec.weight_decay)
+        parameter_list = list(parameters.values())
+        return Muon(
+            parameter_list,
+            momenta,
+            spec.muon_lr,
+            momentum=spec.momentum,
+            weight_decay=spec.weight_decay,
+            products=self._products,
+        )
 
     def _register(self, name: str, tensor: Tensor) -> Tensor:
         self._state[name] = tensor

@@ -76,6 +76,12 @@ class Recorder:
         if self._is_writer:
             self.folder.adopt(spec, step)
 
+    def refit(self, steps: int) -> RunSpec:
+        """The run under another number of steps, chosen by time."""
+        if self._is_writer:
+            self.folder.refit(steps)
+        return self.folder.spec
+
     @contextmanager
     def recording(self, resume_step: int) -> Iterator[None]:
         """Inside the block events are written; those after ``resume_step`` of an interrupted part are dropped first."""

@@ -73,6 +73,9 @@ def _of_file(run: Path, overrides: list[str], folder: Path | None, minutes: floa
     if minutes is not None:  # the number of steps was chosen when the run began
         longer = [change.before for change in existing.spec.changes if change.key == "schedule.steps"]
         spec = spec.fitted(int([*longer, existing.spec.schedule.steps][0]))
+        chosen = existing.spec.schedule.warmup_steps  # was chosen with the first number of steps, and is done
+        schedule = spec.schedule.model_copy(update={"warmup_steps": chosen})
+        spec = spec.model_copy(update={"schedule": schedule})
     spec = _with_later_values(spec, existing, named={override.partition("=")[0].strip() for override in overrides})
     return RunRequest(existing.continued(spec), path, existing)
 

@@ -21,10 +21,11 @@ from kolossos.parallel.shares import share_of_rank
 from kolossos.parallel.sums import RankSums, data_sums
 from kolossos.specs.run import RunSpec
 from kolossos.train.compiling import compile_training
-from kolossos.train.environment import choose_device, compute_dtype
+from kolossos.train.environment import choose_device
 from kolossos.train.evaluate import token_bytes
 from kolossos.train.lifecycle.data import open_corpus
 from kolossos.train.optimizer import Optimizer
+from kolossos.train.precision import compute_dtype
 from kolossos.train.step import StepResult, train_step
 from kolossos.train.tokens import micro_batches
 
@@ -84,7 +85,7 @@ def prepare_training(spec: RunSpec) -> Training:
     batches = Batches(corpus.split("train"), layout.seq_len, layout.global_batch_size, spec.seed)
     model = build_model(spec, mesh, device)
     compiled = compile_training(model, spec.compute.compile, device)
-    optimizer = Optimizer(model, spec.optimizer)
+    optimizer = Optimizer(model, spec.optimizer, products=dtype)
     share = share_of_rank(layout, mesh.get_rank() if mesh else 0)
     lengths = np.zeros(spec.model.vocab_size, dtype=np.int64)
     known = token_bytes(corpus.tokenizer())

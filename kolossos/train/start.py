@@ -8,18 +8,21 @@ import torch
 
 from kolossos.errors import InputError
 from kolossos.files import NO_SPACE, READ_ONLY, write_failure
+from kolossos.runs.environment import Environment
 from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.checkpoints.names import committed_steps
-from kolossos.train.environment import environment_of
+from kolossos.train.environment import choose_device, environment_of
 from kolossos.train.lifecycle.data import data_sha256, facts
 from kolossos.train.lifecycle.interrupt import Interrupt
 from kolossos.train.lifecycle.longer import step_that_stays, step_to_keep
 from kolossos.train.lifecycle.outcome import Outcome, finished_outcome
 from kolossos.train.loop import Loop, seconds_per_step
+from kolossos.train.precision import PrecisionChoice, choose_precision
 from kolossos.train.recorder import Recorder, Sample, Watcher
 from kolossos.train.request import RunRequest
+from kolossos.train.schedule import StepBudget
 from kolossos.train.setup import prepare_training
 from kolossos.train.waiting import free_threads
 
@@ -51,6 +54,13 @@ def start_run(
         return outcome
     if existing is None and spec.compute.threads == 0:  # a run keeps its number of threads: others make other sums
         spec = spec.with_threads(free_threads(torch.get_num_threads(), busy_cores))
+    choice = None
+    if existing is not None:  # what was decided when the run began stays
+        choice = _recorded_choice(existing)
+    elif spec.layout.precision == "auto":
+        layout, device = spec.layout, choose_device(spec.compute)
+        choice = choose_precision(spec.model, layout.micro_batch_size * layout.seq_len, device)
+        spec = spec.with_precision(choice.precision)
     training = prepare_training(spec)
     spec = training.spec = spec.with_data(data_sha256(training.corpus))
     folder = existing or RunFolder(wanted.path, spec)
@@ -58,7 +68,7 @@ def start_run(
     recorder = Recorder(
         folder,
         watcher,
-        environment_of(training.device, training.dtype, training.compiled),
+        environment_of(training.device, training.dtype, training.compiled, choice),
         sample=sampler(tokenizer, spec),
         is_writer=is_writer,
     )
@@ -69,6 +79,8 @@ def start_run(
                 steps = round(60 * wanted.minutes / seconds_per_step(training))
                 training.spec = folder.spec = spec = spec.fitted(max(LEAST_STEPS, steps))
             recorder.make_folder(tokenizer, replace=wanted.replace)
+            if choice is not None:
+                recorder.say(f"precision {choice.precision}: {choice.reason}")
             recorder.say(f"new run in {folder.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
         else:
             _go_on(existing, spec, recorder)
@@ -78,7 +90,10 @@ def start_run(
         if training.compiled == "on" and wanted.minutes is None:
             recorder.say("compiling: the first step takes longer")
         checkpoints = checkpoints_of(folder)
-        return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec)).run()
+        budget = None
+        if existing is None and wanted.minutes is not None and spec.layout.world_size == 1:
+            budget = StepBudget(60 * wanted.minutes)  # with more ranks each would measure another time
+        return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec), budget).run()
 
 
 def _go_on(existing: RunFolder, spec: RunSpec, recorder: Recorder) -> None:
@@ -91,6 +106,13 @@ def _go_on(existing: RunFolder, spec: RunSpec, recorder: Recorder) -> None:
     recorder.adopt(spec, stays)
     if before != spec.schedule.steps:
         recorder.say(f"{existing.path}: {spec.schedule.steps:,} steps in place of {before:,}")
+
+
+def _recorded_choice(folder: RunFolder) -> PrecisionChoice | None:
+    """How the precision of an existing run was chosen; None where the run file named it."""
+    environment = Environment.read(folder.files.environment)
+    record = environment.precision_choice if environment else None
+    return PrecisionChoice(**record) if record else None
 
 
 def checkpoints_of(folder: RunFolder) -> CheckpointFolder:

@@ -1,6 +1,5 @@
 """The unchanged training step on two ranks against one."""
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 import pytest
@@ -8,14 +7,10 @@ import torch
 from ranks import on_ranks
 from two_rank_work import BATCH, CASES, LENGTH, all_cases, hidden_states, trained
 
-from kolossos.train import muon
-
 
 @pytest.fixture(scope="module")
-def on_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict]]:
-    products = muon.PRODUCTS
-    yield on_ranks(2, all_cases, tmp_path_factory.mktemp("ranks"))
-    muon.PRODUCTS = products
+def on_two(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    return on_ranks(2, all_cases, tmp_path_factory.mktemp("ranks"))
 
 
 @lru_cache

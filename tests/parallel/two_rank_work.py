@@ -18,7 +18,6 @@ from kolossos.parallel.shares import share_of_batch
 from kolossos.parallel.sums import data_sums
 from kolossos.specs.layout import Layout
 from kolossos.specs.run import DataSpec, LossSpec, OptimizerSpec, RunSpec, ScheduleSpec
-from kolossos.train import muon
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.setup import build_model
 from kolossos.train.step import MicroBatch, StepResult, train_step
@@ -56,13 +55,13 @@ def spec_of(model: str, optimizer: str, layout: dict[str, Any]) -> RunSpec:
 
 def trained(model_name: str, optimizer_name: str, layout: dict[str, Any], weights: list[int] | None = None) -> dict:
     """Losses, gradient norms, balances, loads and last whole weights of a few steps on random tokens."""
-    muon.PRODUCTS = torch.float32 if "fp32" in optimizer_name else torch.bfloat16
     spec = spec_of(model_name, optimizer_name.split()[0], layout)
     mesh = build_mesh(spec.layout, "cpu") if layout else None
     model = build_model(spec, mesh, torch.device("cpu"))
     elements = sum(held_tensor(p.detach()).numel() for p in model.parameters())
     first = whole_weights(model)
-    optimizer = Optimizer(model, spec.optimizer)
+    products = torch.float32 if "fp32" in optimizer_name else torch.bfloat16
+    optimizer = Optimizer(model, spec.optimizer, products=products)
     which = mesh.get_rank() if mesh else 0
     generator = torch.Generator().manual_seed(1)
     results = []

@@ -50,7 +50,7 @@ class CheckpointFolder:
             keep_step: a step whose checkpoint stays, too.
         """
         self.store, self.keep, self.ranks = open_store(folder), keep, ranks
-        self._keep_step = keep_step
+        self.keep_step = keep_step
         self._patience_s = patience_s
         self._staging = Staging(ranks)
         self._good: set[int] = set()  # those that this process has read or written
@@ -215,10 +215,10 @@ class CheckpointFolder:
         What a store does not remove now is tried again behind the next one.
         """
         there = {checkpoint.step for checkpoint in self.all()}
-        counted = there - {self._keep_step}
+        counted = there - {self.keep_step}
         known = sorted(counted & self._good)
         unread = sorted(counted - self._good - self._damaged)
-        kept = {written, self._keep_step, *(unread + known)[-self.keep :]}
+        kept = {written, self.keep_step, *(unread + known)[-self.keep :]}
         for step in sorted(there - kept):
             with suppress(OSError):
                 self.store.remove(name_of(step))
