@@ -71,9 +71,9 @@ def score(
     if data is None and run is None:
         raise InputError(f"{path}: a model folder does not say on which text to score it: name prepared data")
     model, tokenizer = load_for_scoring(path, step)
-    corpus = Corpus.open(data or run.spec.data.path, tokenizer)  # type: ignore[union-attr]
     if data is None and run is not None:
-        require_same_data(run.spec, corpus)
+        require_same_data(run.spec, Corpus.open(run.spec.data.path))
+    corpus = Corpus.open(data or run.spec.data.path, tokenizer)  # type: ignore[union-attr]
     length = seq_len or (run.spec.layout.seq_len if run else min(SEQ_LEN, model.spec.max_seq_len))
     if length > model.spec.max_seq_len:
         raise InputError(f"seq_len = {length} exceeds the model's max_seq_len = {model.spec.max_seq_len}")

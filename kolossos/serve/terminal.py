@@ -78,7 +78,7 @@ def _answer(chat: Chat, line: str, write: Callable[[str], object]) -> None:
         for piece in answer:
             write(piece)
     except KeyboardInterrupt:
-        write(" ...")
+        write(" …")
     finally:
         answer.close()  # type: ignore[attr-defined]
         write("\n")

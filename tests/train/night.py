@@ -80,6 +80,7 @@ class Night:
                 os.close(news)
                 for number, file in ((1, out), (2, err)):
                     os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)
                 tell_of_steps(tell_after, tell)
                 before()
                 sys.argv = ["kolossos", "train", str(self.run_file), "--run", str(self.folder), "--json"]
