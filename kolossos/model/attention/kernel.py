@@ -6,7 +6,7 @@ Five implementations of one function, chosen by `attend`:
   and of long sequences never holds more than one chunk of queries: FlexAttention has no backward on CPU, SDPA no cap.
 - `EagerAttention`: the same without a compiler, in fewer passes.
 - `flex`: causal training on CUDA with the cap inside the kernel.
-- SDPA, where the model has no cap and documents need no border (on a CPU only forward: its backward takes longer).
+- SDPA, where the model has no cap and documents need no border (compiled for a CPU only forward).
 
 Shapes: B batch, S queries, T keys, H query heads, K key-value heads, G = H / K queries a group, P head_dim.
 """
@@ -56,9 +56,8 @@ class Reach(NamedTuple):
 def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
     """Causal self-attention for training, [B, S, H, P]."""
     plain = softcap is None and reach.first_BS is None
-    if plain and (
-        q_BSHP.is_cuda or not torch.is_grad_enabled()
-    ):  # SDPA's backward on CPU takes twice the chunked one's time
+    # compiled on a CPU, SDPA's backward takes twice the chunked one's time; not compiled, half of the eager one's
+    if plain and (q_BSHP.is_cuda or not torch.is_grad_enabled() or not torch.compiler.is_compiling()):
         q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
     if reach.blocks is not None:
