@@ -98,7 +98,7 @@ def chunk_loss(
     """
     logits_CV, slope_CV = _capped(product_CV, multiplier, softcap)
     largest_C1 = logits_CV.amax(-1, keepdim=True)
-    exp_CV = torch.exp(logits_CV - largest_C1)
+    exp_CV = logits_CV.sub_(largest_C1).exp_()  # in place: new memory costs more than the arithmetic, not compiled
     total_C = exp_CV.sum(-1)
     d_product_CV = (exp_CV if slope_CV is None else exp_CV * slope_CV).to(product_CV.dtype)
     target_C1, slope_C1 = _capped(target_product_C1, multiplier, softcap)

@@ -58,6 +58,6 @@ def verdict(score: Score) -> str:
     speed = score.trained.tokens / score.trained.seconds
     return (
         f"{text}. This machine was too slow for more in the time: {score.trained.tokens:,} tokens in "
-        f"{score.trained.seconds / 60:.1f} minutes, {speed:,.0f} tokens/s; with more (kolossos train --minutes) "
-        f"it gets there"
+        f"{score.trained.seconds / 60:.1f} minutes, {speed:,.0f} tokens/s; with more minutes "
+        f"(kolossos train --minutes) it gets there"
     )

@@ -1,28 +1,30 @@
 """Scaled dot-product attention with grouped queries and a tanh soft cap, on any device.
 
-Four implementations of one function, chosen by `attend`:
+Five implementations of one function, chosen by `attend`:
 - `masked_attention`: plain, any mask; for generation with a cache, for checks, and the reference of the tests.
-- `ChunkedAttention`: causal training anywhere, fp32 or bf16. It keeps no logits for backward but computes them again,
+- `ChunkedAttention`: causal training compiled, fp32 or bf16. It keeps no logits for backward but computes them again,
   and of long sequences never holds more than one chunk of queries: FlexAttention has no backward on CPU, SDPA no cap.
+- `EagerAttention`: the same without a compiler, in fewer passes.
 - `flex`: causal training on CUDA with the cap inside the kernel.
-- SDPA, where the model has no cap and documents need no border (on a CPU only forward: its backward takes longer).
+- SDPA, where the model has no cap and documents need no border (compiled for a CPU only forward).
 
 Shapes: B batch, S queries, T keys, H query heads, K key-value heads, G = H / K queries a group, P head_dim.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kolossos.model.attention.eager import MASKED, EagerAttention, causal_mask
 from kolossos.model.attention.flex import block_mask, flex
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
 WHOLE_LENGTH = 512  # up to here all queries are one chunk: one product more is faster than a masked half left out
-MASKED = -1e30  # finite, so that a row without any allowed key is uniform, as in Grok-1's own code
 SAFE_SOFTCAP = 60.0  # exp(60) summed over any length stays within fp32, so the largest logit need not be known
 
 
@@ -54,15 +56,25 @@ class Reach(NamedTuple):
 def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
     """Causal self-attention for training, [B, S, H, P]."""
     plain = softcap is None and reach.first_BS is None
-    if plain and (
-        q_BSHP.is_cuda or not torch.is_grad_enabled()
-    ):  # SDPA's backward on CPU takes twice the chunked one's time
+    # compiled on a CPU, SDPA's backward takes twice the chunked one's time; not compiled, half of the eager one's
+    if plain and (q_BSHP.is_cuda or not torch.is_grad_enabled() or not torch.compiler.is_compiling()):
         q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
     if reach.blocks is not None:
         return flex(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.blocks)
+    if not torch.compiler.is_compiling():
+        return _eager(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach)
     out = ChunkedAttention.apply(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.position_S, reach.first_BS)
     return out  # type: ignore[return-value]
+
+
+def _eager(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
+    n_kv = k_BTKP.shape[2]
+    q, k, v = _query_rows(q_BSHP, n_kv), _key_rows(k_BTKP), _key_rows(v_BTKP)
+    group = q.shape[1] // k.shape[1]
+    mask_of = partial(causal_mask, reach.position_S, reach.first_BS, group=group, n_kv=n_kv)
+    out: Tensor = EagerAttention.apply(q, k, v, scale, softcap, _chunks(k.shape[1]), mask_of)  # type: ignore[assignment]
+    return _from_query_rows(out, n_kv, group)
 
 
 def masked_attention(
