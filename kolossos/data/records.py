@@ -1,7 +1,7 @@
 """Records (JSON objects, rows) as documents: where their text is, and what is no text though it looks like a record."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from kolossos.data.document import NO_TEXT, Document, Facts, LeftOut, bad_line
@@ -96,7 +96,13 @@ def _without_text(record: Mapping[str, Any], text_key: str, origin: str) -> Inpu
             f"write both as one text under a key of its own, or name the key to read",
             "text_key",
         )
-    return OptionError(f"{origin}: no key {text_key!r}{nearest(text_key, map(str, record))}", "text_key")
+    return OptionError(f"{origin}: no key {text_key!r}{nearest_key(text_key, record)}", "text_key")
+
+
+def nearest_key(key: str, known: Iterable[object]) -> str:
+    """A clause that says which key may be meant; of the known ones those that a line can show."""
+    shown = [name for name in known if isinstance(name, str) and name.isprintable() and 0 < len(name) < 40]
+    return nearest(key, shown[:20]) if shown else ""
 
 
 def _conversation(key: str, origin: str) -> InputError:

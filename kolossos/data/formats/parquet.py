@@ -10,8 +10,8 @@ from typing import Any
 from kolossos.data.document import FACT_KEYS, NO_TEXT, Document, Facts, LeftOut, bad_line
 from kolossos.data.format import Claim, Format, Part
 from kolossos.data.option_error import OptionError
-from kolossos.data.records import document_of
-from kolossos.errors import InputError, nearest
+from kolossos.data.records import document_of, nearest_key
+from kolossos.errors import InputError
 
 ROWS_AT_ONCE = 1024
 DAMAGED = (OSError, UnicodeDecodeError, MemoryError, ValueError, OverflowError)
@@ -55,7 +55,7 @@ class Parquet(Format):
                 names = table.schema_arrow.names
                 steps = [text_key] if text_key in names else text_key.split(".")
                 if steps[0] not in names:
-                    raise OptionError(f"{path}: no column {text_key!r}{nearest(text_key, names)}", "text_key")
+                    raise OptionError(f"{path}: no column {text_key!r}{nearest_key(text_key, names)}", "text_key")
                 groups = list(range(part.start, part.stop)) if part else None
                 row = 1 + sum(table.metadata.row_group(i).num_rows for i in range(part.start if part else 0))
                 fact_names = [name for name in FACT_KEYS if name in names and name != steps[0]]
@@ -78,7 +78,7 @@ def _document(value: object, steps: list[str], origin: str, row: int, facts: Fac
         if value is None:
             break
         if not isinstance(value, dict) or step not in value:
-            known = nearest(step, value) if isinstance(value, dict) else ""
+            known = nearest_key(step, value) if isinstance(value, dict) else ""
             return bad_line(origin, OptionError(f"{origin}: no {step!r} of {text_key!r}{known}", "text_key"))
         value = value[step]
     if value is None:

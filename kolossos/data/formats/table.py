@@ -9,8 +9,8 @@ from kolossos.data.compression import DAMAGED, damage, inner_suffix, lines, unpa
 from kolossos.data.document import NO_TEXT, Document, LeftOut, bad_line
 from kolossos.data.format import Claim, Format, NotThisFormat, Part
 from kolossos.data.option_error import OptionError
-from kolossos.data.records import document_of
-from kolossos.errors import InputError, nearest
+from kolossos.data.records import document_of, nearest_key
+from kolossos.errors import InputError
 
 DELIMITERS = {".csv": ",;\t", ".tsv": "\t"}
 MAX_FIELD_CHARACTERS = 1 << 26  # a quote that nothing closes takes the rest of a file for one field
@@ -52,9 +52,7 @@ def _header(line: str, text_key: str, path: Path) -> tuple[list[str], str]:
         if text_key in names:
             return names, delimiter
         known = known or names
-    named = [name for name in known if name.isprintable() and len(name) < 40][:20]
-    hint = nearest(text_key, named) if named else ""
-    raise OptionError(f"{path}: no column {text_key!r} in its first line{hint}", "text_key")
+    raise OptionError(f"{path}: no column {text_key!r} in its first line{nearest_key(text_key, known)}", "text_key")
 
 
 def _document(header: list[str], values: list[str], text_key: str, origin: str, row: int) -> Document | LeftOut:
