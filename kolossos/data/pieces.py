@@ -37,15 +37,19 @@ def cut(text: str) -> Iterator[str]:
 
 def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
     """Lines; of one longer than LARGE_TEXT_BYTES parts of PIECE_BYTES that end behind a space or a character."""
-    rest = b""
+    rest, long = b"", False
     while more := file.readline(LARGE_TEXT_BYTES):
         line = rest + more
         rest = b""
-        if line.endswith(b"\n") or len(more) < LARGE_TEXT_BYTES:
-            yield from _parts(line) if len(line) > LARGE_TEXT_BYTES else (line,)
-            continue
-        *whole, rest = _parts(line)
+        ended = line.endswith(b"\n") or len(more) < LARGE_TEXT_BYTES
+        long = long or not ended
+        *whole, last = _parts(line) if long else (line,)
         yield from whole
+        if ended:
+            yield last
+            long = False
+        else:
+            rest = last
     if rest:
         yield rest
 

@@ -177,8 +177,8 @@ def _documents_of(piece: Piece, task: Task, counts: _Counts) -> Iterator[Documen
     form = format_named(file.format)
     may_skip = file.found and form.unreadable_in_folder == "skip"
     first = True
+    _check_unchanged(file)
     try:
-        _check_unchanged(file)
         for item in form.read(Path(file.path), task.options.text_key_of(task.source), piece.part):
             if isinstance(item, Document):
                 yield item
@@ -193,11 +193,11 @@ def _documents_of(piece: Piece, task: Task, counts: _Counts) -> Iterator[Documen
                 counts.dropped[item.reason] += 1
             first = False
     except (InputError, OSError) as error:
+        if not Path(file.path).exists():
+            raise _gone(file) from error
         if may_skip and (isinstance(error, NotThisFormat) or (first and isinstance(error, InputError))):
             kind = error.kind if isinstance(error, NotThisFormat) else None
             counts.dropped[kind or f"not_{form.name}"] += 1
-        elif not Path(file.path).exists():
-            raise InputError(f"{file.path} is gone since it was found; run the same command again") from error
         elif isinstance(error, OSError):
             raise InputError(f"{file.path} cannot be read: {error.strerror or error}") from error
         else:
@@ -205,8 +205,16 @@ def _documents_of(piece: Piece, task: Task, counts: _Counts) -> Iterator[Documen
 
 
 def _check_unchanged(file: SourceFile) -> None:
-    if Path(file.path).stat().st_size != file.size_bytes:
+    try:
+        size_bytes = Path(file.path).stat().st_size
+    except FileNotFoundError as error:
+        raise _gone(file) from error
+    if size_bytes != file.size_bytes:
         raise InputError(f"{file.path} has changed since it was found; run the same command again")
+
+
+def _gone(file: SourceFile) -> InputError:
+    return InputError(f"{file.path} is gone since it was found; run the same command again")
 
 
 def _kept(document: Document, file: SourceFile, task: Task, counts: _Counts) -> Iterator[WorkDocument]:

@@ -20,7 +20,7 @@ from kolossos.errors import InputError
 PYTHON_STDLIB = "python-stdlib"
 PRIVATE = "private"
 NO_ENDING = "(no ending)"
-LINKED_FOLDER = "(link to a folder that is read already)"
+LINKED_FOLDER = "(folder linked again)"
 
 SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages"})
 
@@ -130,10 +130,10 @@ class _Found:
 def _walk(root: Path, skip: frozenset[Path], follow_links: bool) -> Iterator[_Found]:
     """Files under ``root`` by name, a folder's own before its subfolders'; not hidden, generated or prepared ones.
 
-    A link to a folder is followed if that folder is not read anyway, so that all is read once and no walk is endless.
+    A link to a folder is followed if nothing of that folder is read anyway, so that all is read once and no walk is
+    endless.
     """
-    home = root.resolve()
-    walked: set[Path] = set()
+    trees = [root.resolve()]  # that are read
     owners: dict[str, Format] = {}
     for folder, subfolders, names in os.walk(root, followlinks=follow_links, onerror=_refuse):
         place = Path(folder)
@@ -141,26 +141,23 @@ def _walk(root: Path, skip: frozenset[Path], follow_links: bool) -> Iterator[_Fo
         if resolved in skip or is_prepared(place):
             subfolders.clear()
             continue
-        walked.add(resolved)
         owner = owners.get(str(place.parent)) or next((f for f in all_formats().values() if f.owns_folder(place)), None)
         if owner is not None:
             owners[folder] = owner
         subfolders[:] = sorted(s for s in subfolders if not s.startswith(".") and s not in SKIPPED_FOLDERS)
         for name in list(subfolders) if follow_links else ():
             linked = place / name
-            if linked.is_symlink() and _is_read_anyway(linked.resolve(), home, walked):
-                subfolders.remove(name)
-                yield _Found(linked, not_read=LINKED_FOLDER)
+            if linked.is_symlink():
+                target = linked.resolve()
+                if any(target.is_relative_to(tree) or tree.is_relative_to(target) for tree in trees):
+                    subfolders.remove(name)
+                    yield _Found(linked, not_read=LINKED_FOLDER)
+                else:
+                    trees.append(target)
         for name in sorted(names):
             path = place / name
             if not name.startswith(".") and path.is_file():
                 yield _Found(path, owner)
-
-
-def _is_read_anyway(target: Path, home: Path, walked: set[Path]) -> bool:
-    """Whether a linked folder lies in what is walked, or holds it."""
-    known = (home, *walked)
-    return target.is_relative_to(home) or any(target == one or one.is_relative_to(target) for one in known)
 
 
 def _refuse(error: OSError) -> None:
