@@ -52,7 +52,8 @@ def read_parquet(first: int, inputs: int) -> collections.Counter[str]:
                 process = subprocess.Popen(
                     command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
                 )
-            assert process.stdin is not None and process.stdout is not None
+            assert process.stdin is not None
+            assert process.stdout is not None
             process.stdin.write(f"{place} {number}\n")
             process.stdin.flush()
             answer = process.stdout.readline().strip()

@@ -24,10 +24,11 @@ from kolossos.errors import InputError
 
 MARKER = "words-to-nobody-else"
 # fmt: off
-PIECES = [b"", b"\0", b"\n", b"\r\n", b'"', b"\\", b"{", b"}", b"[", b"]", b",", b"=", b"\xff", b"\xef\xbb\xbf", b"&amp;",
-          b"null", b"1e999", b"-", b"9" * 400, b"\\ud800", b"[" * 3000, b'{"text":' * 200, b"\xed\xa0\x80", b"https://t.co/x",
-          b"window.YTD.tweets.part0 = [", b"WARC/1.0\r\n", b"Content-Length: 99999999999\r\n", b"PK\x05\x06", b";", b"\t",
-          b'"text"', b'"messages"', b"true", b"\x1f\x8b", b"Infinity", b"NaN", b"a" * 5000, b"\xff\xfe"]
+PIECES = [b"https://t.co/x", b"",
+           b"\0", b"\n", b"\r\n", b'"', b"\\", b"{", b"}", b"[", b"]", b",", b"=", b"\xff", b"\xef\xbb\xbf", b"&amp;",
+          b"null", b"1e999", b"-", b"9" * 400, b"\\ud800", b"[" * 3000, b'{"text":' * 200, b"\xed\xa0\x80",
+          b"window.YTD.tweets.part0 = [", b"WARC/1.0\r\n", b"Content-Length: 99999999999\r\n", b"PK\x05\x06",
+          b";", b"\t", b'"text"', b'"messages"', b"true", b"\x1f\x8b", b"Infinity", b"NaN", b"a" * 5000, b"\xff\xfe"]
 # fmt: on
 RECORDS = [
     {"text": "Some words to learn from, again.", "id": 3, "date": 1714564800, "author": {"name": "Ada"}},

@@ -37,7 +37,7 @@ def test_the_second_is_refused_until_the_first_ends_or_dies(
         assert first.stdout is not None
         assert first.stdout.readline() == "working\n"
         before = content_of(tmp_path / "data.partial")
-        with pytest.raises(InputError, match="another process is preparing .*data now"):
+        with pytest.raises(InputError, match=r"another process is preparing .*data now"):
             prepare([str(tmp_path / "a.txt")], tmp_path / "data", options, workers=1)
         assert content_of(tmp_path / "data.partial") == before
     finally:

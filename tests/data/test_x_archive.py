@@ -175,7 +175,7 @@ def test_private_files_under_any_name_are_refused_and_in_a_folder_counted(head: 
 
 def test_a_member_that_only_has_the_name_of_posts_is_refused(tmp_path: Path) -> None:
     messages = {"data/tweets.js": ytd("direct_messages", [{"text": PRIVATE, "full_text": PRIVATE}])}
-    with pytest.raises(InputError, match="does not begin with 'window.YTD.tweets.part0") as caught:
+    with pytest.raises(InputError, match=r"does not begin with 'window\.YTD\.tweets\.part0") as caught:
         read(zipped(messages, tmp_path / "x.zip"), tmp_path)
     assert PRIVATE not in str(caught.value)
 

@@ -35,7 +35,11 @@ def _phones(text: str) -> Iterator[Span]:
         return
     for region in PHONE_REGIONS:
         for found in PhoneNumberMatcher(text, region, leniency=Leniency.VALID, max_tries=len(text)):
-            yield found.start, found.end
+            national = not found.raw_string.startswith(("+", "0", "("))
+            if text[: found.start].endswith((".", ",")) and text[: found.start - 1][-1:].isdigit():
+                continue  # the decimals of a number
+            if not (national and found.raw_string.isdigit()):  # figures of any kind have as many digits
+                yield found.start, found.end
 
 
 def _cards(text: str) -> Iterator[Span]:
