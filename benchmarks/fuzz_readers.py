@@ -19,7 +19,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1] / "tests" / "data"
 sys.path.insert(0, str(TESTS))
 
-from fuzz_inputs import MARKER, read_input, write_input  # noqa: E402
+from fuzz_inputs import MARKER, read_input, write_input  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 
 def read_here(first: int, inputs: int) -> collections.Counter[str]:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from kolossos.data.corpus.manifest import OptionsRecord
 from kolossos.data.document import storable
-from kolossos.data.documents.mask import check_kinds
+from kolossos.data.mask import check_kinds
 from kolossos.data.option_error import OptionError
 
 TRAIN = "train"
@@ -29,7 +29,7 @@ class PrepareOptions:
         shard_tokens: a shard closes with the document that reaches this many tokens.
         limit_bytes: read at most this much text, the first documents in source order; None: all.
         bad_lines: what cannot be read among what can: "refuse" the source, or "skip" and count it.
-        mask: kinds of personal numbers and addresses to replace (`documents/mask.py`).
+        mask: kinds of personal numbers and addresses to replace (`mask.py`).
         community_posts: read posts in communities of an X archive too.
     """
 

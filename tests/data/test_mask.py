@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from kolossos.data import mask as mask_module
 from kolossos.data.corpus.corpus import Corpus
-from kolossos.data.documents import mask as mask_module
-from kolossos.data.documents.mask import KINDS, mask
+from kolossos.data.mask import KINDS, mask
 from kolossos.data.options import PrepareOptions
 from kolossos.data.prepare import prepare
 from kolossos.errors import InputError

@@ -12,11 +12,11 @@ from kolossos.data.document import Document, storable
 from kolossos.data.documents.clean import clean, reason_to_drop
 from kolossos.data.documents.duplicates import fingerprint, normalised, sketch
 from kolossos.data.documents.in_order import run_in_order
-from kolossos.data.documents.mask import mask
 from kolossos.data.documents.sources import Source, SourceFile
 from kolossos.data.documents.work_files import WORK_LAYOUT, WorkDocument, write_work_file
 from kolossos.data.format import NotThisFormat, Part
 from kolossos.data.formats import format_named
+from kolossos.data.mask import mask
 from kolossos.data.options import PrepareOptions
 from kolossos.data.pieces import cut
 from kolossos.errors import InputError
