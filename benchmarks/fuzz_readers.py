@@ -25,6 +25,8 @@ from fuzz_inputs import MARKER, read_input, write_input  # noqa: E402  # pyright
 def read_here(first: int, inputs: int) -> collections.Counter[str]:
     counts: collections.Counter[str] = collections.Counter()
     for number in range(first, first + inputs):
+        if number > first and (number - first) % 1000 == 0:
+            print(f"{number - first:,} inputs: {dict(sorted(counts.items()))}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             place = write_input(number, Path(folder))
             try:
