@@ -32,10 +32,15 @@ def print_manifest(manifest: "Manifest", json: bool) -> None:
     console = table_console()
     console.print(splits, sources)
     console.print(f"dropped: {dropped}")
+    if manifest.options.mask:
+        masked = ", ".join(f"{kind} {count:,}" for kind, count in manifest.masked.items()) or "nothing"
+        console.print(f"masked: {masked}")
     for source in manifest.sources:
+        if source.first_bad_line:
+            console.print(f"first bad line of {source.argument}: {source.first_bad_line}", markup=False)
         if source.not_read:
             counts = ", ".join(f"{ending} {count:,}" for ending, count in source.not_read.items())
-            console.print(f"not read of {source.argument}: {counts}")
+            console.print(f"not read of {source.argument}: {counts}", markup=False)
     console.print(f"tokenizer: {manifest.tokenizer.vocab_size:,} tokens, sha256 {manifest.tokenizer.sha256[:12]}")
 
 

@@ -18,6 +18,7 @@ from kolossos.data.corpus.manifest import (
     TokenizerRecord,
 )
 from kolossos.data.corpus.shards import ShardWriter, token_dtype_name
+from kolossos.data.document import storable
 from kolossos.data.documents.gather import Gathered, Task, gather, plan_tasks
 from kolossos.data.documents.in_order import run_in_order
 from kolossos.data.documents.sources import Source
@@ -32,6 +33,14 @@ from kolossos.files import sha256_of, whole_file
 
 TOKENIZER_SAMPLE_BYTES = 256 << 20  # more text changes a vocabulary little and costs memory and time
 CHECKED_DOCUMENTS = 64
+
+
+class ReadingStopped(Exception):
+    """Bad input met while sources were read; what was read of others until then is good."""
+
+    def __init__(self, error: InputError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -61,12 +70,18 @@ def make_corpus(
     progress: Progress,
 ) -> Manifest:
     """Write everything but the manifest into ``partial.path`` and return the manifest."""
-    tasks, gathered = gather_all(plan_tasks(sources, partial.work, options), options.limit_bytes, workers, progress)
+    all_tasks = plan_tasks(sources, partial.gathered, options)
+    partial.keep_only(task.work_file.name for task in all_tasks)
+    try:
+        tasks, gathered = gather_all(all_tasks, options.limit_bytes, workers, progress)
+    except InputError as error:
+        raise ReadingStopped(error) from error
     chosen = Chosen(tasks, gathered, decide(tasks, options))
     source_records = [_source_record(source, number, chosen) for number, source in enumerate(sources)]
     if not any(chosen.decisions.splits):
         reasons = ", ".join(f"{reason} {count}" for reason, count in chosen.dropped().items())
-        raise InputError(f"no document is left of {', '.join(s.argument for s in sources)} (dropped: {reasons})")
+        bad = next((f"; the first bad line: {r.first_bad_line}" for r in source_records if r.first_bad_line), "")
+        raise InputError(f"no document is left of {', '.join(s.argument for s in sources)} (dropped: {reasons}){bad}")
     tokenizer = make_tokenizer(partial, chosen, options.vocab_size, given_tokenizer, progress)
     splits = write_shards(partial, chosen, tokenizer, options.shard_tokens, progress)
     validation_text = partial.path / VALIDATION_TEXT_FILE
@@ -78,6 +93,7 @@ def make_corpus(
         options=plan.options,
         sources=source_records,
         dropped=chosen.dropped(),
+        masked=dict(sorted(sum((Counter(g.masked) for g in chosen.gathered), Counter()).items())),
         tokenizer=TokenizerRecord(sha256=tokenizer.sha256, vocab_size=tokenizer.vocab_size, eos_id=tokenizer.eos_id),
         dtype=token_dtype_name(tokenizer.vocab_size),
         splits=splits,
@@ -94,7 +110,9 @@ def gather_all(
     gathered: list[Gathered] = []
     kept_bytes = read_bytes = 0
     progress("read", 0, total_bytes)
-    with closing(run_in_order(gather, tasks, min(workers, len(tasks)))) as results:
+    isolate = any(task.may_abort for task in tasks)
+    work = run_in_order(gather, tasks, min(workers, len(tasks)), isolate=isolate, described=lambda task: task.described)
+    with closing(work) as results:
         for task, result in zip(tasks, results, strict=False):
             done.append(task)
             gathered.append(result)
@@ -111,15 +129,21 @@ def _source_record(source: Source, number: int, chosen: Chosen) -> SourceRecord:
     """The manifest's record of a source; InputError if it was read and has no document at all."""
     results = [g for task, g in zip(chosen.tasks, chosen.gathered, strict=True) if task.source_number == number]
     documents = sum(result.documents for result in results)
+    first_bad_line = next((result.first_bad_line for result in results if result.first_bad_line), None)
     if results and not documents:
-        raise InputError(f"source {source.argument} is empty: its {len(source.files)} file(s) hold no text")
+        dropped = sum((Counter(result.dropped) for result in results), Counter[str]())
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(dropped.items()))
+        why = f" ({reasons})" if reasons else ""
+        bad = f"; the first bad line: {first_bad_line}" if first_bad_line else ""
+        raise InputError(f"source {source.argument} is empty: its {len(source.files)} file(s) hold no text{why}{bad}")
     return SourceRecord(
-        argument=source.argument,
+        argument=storable(source.argument),
         files=len(source.files),
         bytes=source.size_bytes,
         sha256=source.sha256,
         documents=documents,
         not_read=source.not_read,
+        first_bad_line=first_bad_line,
     )
 
 
