@@ -177,7 +177,8 @@ def _qwen_moe(c: Config) -> dict[str, Any]:
         raise InputError(f"mlp_only_layers = {dense}: only the first layers may be dense")
     if dense and every > 1:
         raise InputError("mlp_only_layers together with decoder_sparse_step > 1 is not supported")
-    moe = _experts(c, c["num_experts"], c["moe_intermediate_size"], renormalize=c.get("norm_topk_prob", False)) | {
+    n_experts = c["num_experts"] if "num_experts" in c else c["num_local_experts"]  # transformers 5 writes the latter
+    moe = _experts(c, n_experts, c["moe_intermediate_size"], renormalize=c.get("norm_topk_prob", False)) | {
         "shared_dim": c.get("shared_expert_intermediate_size") or None,
         "every": every,
     }

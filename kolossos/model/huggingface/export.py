@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from kolossos.errors import InputError
 from kolossos.files import UNFINISHED_SUFFIX, disk_has_room, sync_folder, write_whole
 from kolossos.model.decoder import Decoder
-from kolossos.model.huggingface.config import CONFIG_FILE, GROK, config_from_spec, layout_of
-from kolossos.model.huggingface.names import INDEX_FILE, OUTPUT_NAME, WEIGHTS_FILE, StoredTensor, stored_tensors
+from kolossos.model.huggingface.config import CONFIG_FILE, config_from_spec
+from kolossos.model.huggingface.layouts import GROK, layout_of
+from kolossos.model.huggingface.names import INDEX_FILE, WEIGHTS_FILE, StoredTensor, output_copy, stored_tensors
 from kolossos.specs.tokens import END_TOKENS
 
 SHARD_BYTES = 5_000_000_000
@@ -104,17 +105,13 @@ def _write_weights(model: Decoder, folder: Path, dtype: torch.dtype, shard_bytes
     """One file of weights or, above ``shard_bytes``, several and their index. Holds one file in memory at a time."""
     tensors = list(stored_tensors(model, layout_of(model.spec)))
     if model.spec.tied_embeddings and layout_of(model.spec) == GROK:  # SGLang wants the output matrix, tied or not
-        embedding = model.embedding.weight
-        tensors.append(StoredTensor(OUTPUT_NAME, "embedding.weight", None, tuple(embedding.shape)))
+        tensors.append(output_copy(model))
     parameters = dict(model.named_parameters())
     shards = _shards(tensors, dtype.itemsize, shard_bytes)
     weight_map = {}
     for number, shard in enumerate(shards, start=1):
         name = WEIGHTS_FILE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        values = {
-            t.name: t.view(parameters[t.parameter]).to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
-            for t in shard
-        }
+        values = {tensor.name: tensor.made_of(parameters, dtype) for tensor in shard}
         save_file(values, folder / name, metadata={"format": "pt"})
         with open(folder / name, "rb+") as file:
             os.fsync(file.fileno())
