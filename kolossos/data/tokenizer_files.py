@@ -37,14 +37,14 @@ def read_parts(json_text: str, end_token: str | None = None) -> TokenizerParts:
     """The parts of a tokenizer.json; InputError for what is no such file, is of another kind, or has no end token."""
     try:
         values = json.loads(json_text)
-        model, decoder = values["model"], values["decoder"] or {}
+        model, decoder = values["model"], values.get("decoder") or {}
         vocabulary = model["vocab"]
         added = {token["content"]: token for token in values.get("added_tokens") or []}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"not a tokenizer.json ({error!r})") from None
     byte_fallback = bool(model.get("byte_fallback"))
     if not byte_fallback and "ByteLevel" not in [step.get("type") for step in _steps(decoder, "decoders")]:
-        raise InputError("neither a byte-level BPE tokenizer (its decoder is not ByteLevel) nor one with byte fallback")
+        raise InputError("not a byte-level BPE tokenizer (its decoder is not ByteLevel), nor one with byte fallback")
     if byte_fallback and (missing := _bytes_without_token(vocabulary)):
         raise InputError(f"a tokenizer with byte fallback, but without a token for {missing[0]}: it would lose text")
     end = _end_token(end_token, {*vocabulary, *added})
@@ -76,7 +76,8 @@ def named_token(config: dict[str, Any], key: str) -> str | None:
 
 def _bytes_without_token(vocabulary: dict[str, int]) -> list[str]:
     """Bytes that can be written neither as themselves nor (Gemma's tab) as the character they are."""
-    return [p for byte, p in enumerate(BYTE_PIECES) if p not in vocabulary and (byte > 127 or chr(byte) not in vocabulary)]
+    needed = {piece for byte, piece in enumerate(BYTE_PIECES) if byte > 127 or chr(byte) not in vocabulary}
+    return sorted(needed - vocabulary.keys())
 
 
 def _end_token(asked: str | None, known: set[str]) -> str:

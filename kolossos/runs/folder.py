@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kolossos.errors import InputError
 from kolossos.files import write_whole
-from kolossos.runs.paths import RunPaths, is_run_folder
+from kolossos.runs.paths import TOKENIZER_CONFIG, RunPaths, is_run_folder
 from kolossos.runs.promise import write_promise
 from kolossos.specs.run import RunSpec, changed_keys
 from kolossos.specs.strict import read_toml
@@ -35,7 +35,9 @@ class RunFolder:
         partial = RunPaths(path.with_name(path.name + ".partial"))
         shutil.rmtree(partial.folder, ignore_errors=True)
         partial.checkpoints.mkdir(parents=True)
-        shutil.copyfile(tokenizer, partial.tokenizer)
+        for source, copy in ((tokenizer, partial.tokenizer), (tokenizer.with_name(TOKENIZER_CONFIG), partial.tokenizer_config)):
+            if source.is_file() or copy == partial.tokenizer:
+                shutil.copyfile(source, copy)
         if spec.promise is not None:
             write_promise(partial.promise, spec.promise)
         spec = spec.without_promise()

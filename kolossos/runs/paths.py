@@ -3,7 +3,7 @@
 run.toml           the resolved run file
 promise.json       what a plan said, if a plan made the run file
 environment.json   software, machine, measured peak
-tokenizer.json     so that the folder can be used without the data
+tokenizer.json     so that the folder can be used without the data (and tokenizer_config.json, if it names the end token)
 metrics.jsonl      one event a line; the first gives the units
 tensorboard/       the same for TensorBoard
 checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
@@ -15,6 +15,7 @@ report/            what `kolossos report` writes
 from dataclasses import dataclass
 from pathlib import Path
 
+TOKENIZER_CONFIG = "tokenizer_config.json"
 RUN_FILE = "run.toml"
 RUNS_FOLDER = "runs"  # where a run goes that is not told where
 
@@ -40,6 +41,10 @@ class RunPaths:
     @property
     def tokenizer(self) -> Path:
         return self.folder / "tokenizer.json"
+
+    @property
+    def tokenizer_config(self) -> Path:
+        return self.folder / TOKENIZER_CONFIG
 
     @property
     def metrics(self) -> Path:
