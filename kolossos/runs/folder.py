@@ -56,6 +56,8 @@ class RunFolder:
         spec = spec.without_promise()
         if spec.compute.threads == 0:
             spec = spec.with_threads(self.spec.compute.threads)
+        if spec.init is not None and spec.init.sha256 is None and self.spec.init is not None:
+            spec = spec.with_init_sha256(self.spec.init.sha256)
         changes = changed_keys(self.spec, spec)
         if changes:
             key, before, after = changes[0]

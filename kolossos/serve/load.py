@@ -16,6 +16,7 @@ from kolossos.runs.folder import RunFolder
 from kolossos.runs.paths import is_run_folder
 from kolossos.specs.tokens import CHAT_TOKENS
 from kolossos.train.checkpoints.checkpoint import Checkpoint
+from kolossos.train.first_weights import trained_model
 from kolossos.train.start import checkpoints_of
 
 
@@ -88,12 +89,7 @@ def stop_ids(folder: Path) -> frozenset[int]:
 
 def load_model(run: RunFolder, step: int | None = None, say: Callable[[str], None] = lambda _: None) -> Decoder:
     """The model in fp32 with the weights of ``step``, or of the newest good checkpoint; in eval mode."""
-    checkpoint = _chosen(run, step, say)
-    with torch.device("meta"):
-        model = Decoder(run.spec.model)
-    model = model.to_empty(device="cpu").requires_grad_(False).eval()
-    checkpoint.load({f"model.{name}": tensor for name, tensor in model.state_dict().items()})
-    return model
+    return trained_model(run, _chosen(run, step, say))
 
 
 def _chosen(run: RunFolder, step: int | None, say: Callable[[str], None]) -> Checkpoint:

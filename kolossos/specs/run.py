@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from kolossos.errors import InputError
 from kolossos.specs.catalogue import load_model
@@ -100,6 +100,13 @@ class ComputeSpec(Spec):
     compile: Literal["auto", "on", "off"] = "auto"
 
 
+class InitSpec(Spec):
+    """Weights to begin with: a run folder, or one in the Hugging Face layout. In a run file, the path alone will do."""
+
+    path: str
+    sha256: str | None = Field(default=None, description="of the weights; written when a run begins")
+
+
 class RunSpec(Spec):
     """One training run."""
 
@@ -115,6 +122,12 @@ class RunSpec(Spec):
     evaluate: EvaluateSpec = EvaluateSpec()
     compute: ComputeSpec = ComputeSpec()
     promise: PromiseSpec | None = None
+    init: InitSpec | None = None
+
+    @field_validator("init", mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -137,6 +150,10 @@ class RunSpec(Spec):
         before = self.schedule
         warmup = max(1, round(before.warmup_steps * steps / before.steps)) if before.warmup_steps else 0
         return self.model_copy(update={"schedule": _changed(before, steps=steps, warmup_steps=warmup)})
+
+    def with_init_sha256(self, sha256: str | None) -> Self:
+        """The same run, its first weights known by their hash."""
+        return self if self.init is None else self.model_copy(update={"init": _changed(self.init, sha256=sha256)})
 
     def with_overrides(self, overrides: list[str], where: str) -> Self:
         """The same run with single values changed; InputError, naming ``where``, if the outcome is no run."""

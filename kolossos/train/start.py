@@ -11,6 +11,7 @@ from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.environment import environment_of
 from kolossos.train.evaluate import Evaluation
+from kolossos.train.first_weights import first_weights
 from kolossos.train.loop import Loop, Outcome, seconds_per_step
 from kolossos.train.recorder import Recorder, Sample, Watcher
 from kolossos.train.request import RunRequest
@@ -43,7 +44,11 @@ def start_run(
         return outcome
     if existing is None and spec.compute.threads == 0:  # a run keeps its number of threads: others make other sums
         spec = spec.with_threads(free_threads(torch.get_num_threads(), busy_cores))
+    first = first_weights(spec, existing and checkpoints_of(existing))
+    spec = spec.with_init_sha256(first.sha256) if first else spec
     training = prepare_training(spec)
+    if first is not None:
+        first.require_tokenizer_of(training)
     folder = existing or RunFolder(wanted.path, spec)
     tokenizer = existing.files.tokenizer if existing else training.corpus.tokenizer_path
     recorder = Recorder(
@@ -64,6 +69,9 @@ def start_run(
         recorder.adopt(spec)
     if training.compiled.startswith("off:"):
         recorder.say(f"torch.compile is {training.compiled}")
+    if first is not None:
+        first.begin(training, checkpoints_of(folder))
+        recorder.say(f"beginning with the weights of {first.path}")
     outcome = Loop(training, checkpoints_of(folder), recorder).run()
     recorder.plot()
     return outcome
