@@ -35,7 +35,10 @@ class RunFolder:
         partial = RunPaths(path.with_name(path.name + ".partial"))
         shutil.rmtree(partial.folder, ignore_errors=True)
         partial.checkpoints.mkdir(parents=True)
-        for source, copy in ((tokenizer, partial.tokenizer), (tokenizer.with_name(TOKENIZER_CONFIG), partial.tokenizer_config)):
+        for source, copy in (
+            (tokenizer, partial.tokenizer),
+            (tokenizer.with_name(TOKENIZER_CONFIG), partial.tokenizer_config),
+        ):
             if source.is_file() or copy == partial.tokenizer:
                 shutil.copyfile(source, copy)
         if spec.promise is not None:

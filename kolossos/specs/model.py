@@ -108,7 +108,9 @@ class ModelSpec(Spec):
         default=None, description="RMSNorm of queries and keys: of each head (Qwen3) or of all together (OLMo-2)"
     )
     attn_windows: tuple[NonNegativeInt, ...] = Field(
-        default=(), strict=False, description="positions that layers see, in turn and over again; 0 sees all (Gemma-2: [4096, 0])"
+        default=(),
+        strict=False,
+        description="positions that layers see, in turn and over again; 0 sees all (Gemma-2: [4096, 0])",
     )
     attn_sinks: bool = Field(default=False, description="a learned logit a head that takes weight from keys (GPT-OSS)")
     attn_scale: PositiveFloat | None = Field(default=None, description="factor on q.k; default head_dim^-0.5")

@@ -108,7 +108,10 @@ def test_error_in_a_worker_process_is_the_same_line(tmp_path: Path) -> None:
 def test_tokenizer_that_loses_text_is_refused(tmp_path: Path) -> None:
     good = json.loads(Tokenizer.train(["abc"], 300)._json_text)
     drops_spaces = {"type": "WhitespaceSplit"}
-    good["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [drops_spaces, *good["pre_tokenizer"]["pretokenizers"]]}
+    good["pre_tokenizer"] = {
+        "type": "Sequence",
+        "pretokenizers": [drops_spaces, *good["pre_tokenizer"]["pretokenizers"]],
+    }
     (tmp_path / "tokenizer.json").write_text(json.dumps(good))
     fine = "-this-document-has-no-space-at-all-and-comes-back"
     for number in range(100):  # every document is checked, not the first ones alone

@@ -109,7 +109,12 @@ def test_a_folder_or_a_file_can_be_given(tmp_path: Path) -> None:
     spec = load_model(str(folder))
     assert spec == load_model(str(file))
     assert spec.name == "my-model"
-    assert (spec.attn_sinks, spec.attn_windows, spec.qkv_bias, spec.activation) == (True, (128, 0), True, "clamped_swiglu")
+    assert (spec.attn_sinks, spec.attn_windows, spec.qkv_bias, spec.activation) == (
+        True,
+        (128, 0),
+        True,
+        "clamped_swiglu",
+    )
     assert "not described here" not in spec.source
     file.rename(tmp_path / "other.json")
     assert load_model(str(tmp_path / "other.json")).name == "other"

@@ -15,7 +15,7 @@ from kolossos.runs.folder import RunFolder
 from kolossos.serve.load import load_model
 from kolossos.train.loop import Outcome
 from kolossos.train.request import request_run
-from kolossos.train.start import start_run
+from kolossos.train.start import checkpoints_of, start_run
 
 
 def begin(run: Path, folder: Path | None, *overrides: str) -> Outcome:
@@ -52,7 +52,8 @@ def test_a_run_begins_with_the_weights_of_a_folder_and_goes_on_without_it(
     assert not all(torch.equal(trained[name], value) for name, value in expected.items())
 
     shutil.rmtree(source)
-    shutil.rmtree(tmp_path / "tuned/checkpoints" / next(p.name for p in (tmp_path / "tuned/checkpoints").iterdir() if "4" in p.name))
+    (last,) = [c for c in checkpoints_of(RunFolder.open(tmp_path / "tuned")).all() if c.step == 4]
+    shutil.rmtree(last.folder)
     again = begin(run_file, tmp_path / "tuned", *sets)
     assert again.step == 4
     assert all(torch.equal(value, trained[name]) for name, value in weights(tmp_path / "tuned").items())
