@@ -5,6 +5,7 @@ going on needs the folder no more. The optimizer begins fresh.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class FirstWeights:
     """The values of every parameter, in fp32 on the CPU, the hash of them all, and the file of their tokenizer."""
 
     path: Path
-    tensors: dict[str, Tensor]
+    tensors: Mapping[str, Tensor]
     sha256: str
     tokenizer: Path
 

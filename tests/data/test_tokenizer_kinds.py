@@ -1,4 +1,4 @@
-"""Tokenizers of the field in their own forms, small: any text comes back, its bytes are counted, nothing is injected."""
+"""Tokenizers of the field, small: any text comes back, its bytes are counted, nothing is injected."""
 
 import json
 from pathlib import Path
@@ -129,7 +129,7 @@ def named_end(special: bool = True) -> dict[str, Any]:
 
 def test_the_end_token_is_the_one_that_the_config_or_the_option_names(tmp_path: Path) -> None:
     plain = folder_with(named_end(), tmp_path / "plain")
-    with pytest.raises(InputError, match="no end-of-text token in it.*eos_token.*end_token"):
+    with pytest.raises(InputError, match=r"no end-of-text token in it.*eos_token.*end_token"):
         Tokenizer.load(plain)
     assert Tokenizer.load(plain, "<end of it>").end_token == "<end of it>"
     with pytest.raises(InputError, match="'<other>' is no token of it"):

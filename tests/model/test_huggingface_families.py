@@ -1,4 +1,4 @@
-"""Families of the field: the logits of transformers' own network, in both directions, and the same after a round trip."""
+"""Families of the field: the logits of transformers own network, both ways, and the same after a round trip."""
 
 from pathlib import Path
 from typing import Any
