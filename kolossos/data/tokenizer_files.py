@@ -1,6 +1,6 @@
 """What a tokenizer.json and the tokenizer_config.json beside it say, put so that any text can be had back.
 
-Two kinds are read: byte-level BPE (GPT-2 and after), and BPE with byte fallback (SentencePiece's, as in Llama 2, Mistral
+Two kinds are read: byte-level BPE (as GPT-2's), and BPE with byte fallback (SentencePiece's, as in Llama 2, Mistral
 and Gemma), whose pieces write a space as U+2581 and what is in no piece as bytes, ``<0x0A>``. What of a file would lose
 text or make it differ from call to call is switched off: normalizers (NFC and others), dropout, truncation, padding.
 """

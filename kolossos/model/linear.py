@@ -1,11 +1,11 @@
-"""A matrix, by default without bias, whose parameter stays in fp32 while the product runs in the dtype of the activations."""
+"""A matrix, by default without bias; parameters stay in fp32 and the product has the dtype of the activations."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class Linear(nn.Linear):
-    """y = x W^T (+ b) with W [out, in]; torch's tensor parallelism and torchao's float8 take it for the nn.Linear it is.
+    """y = x W^T (+ b) with W [out, in]; torch's tensor parallelism and torchao take it for the nn.Linear it is.
 
     The cast of W is a no-op where it has the dtype of the activations already.
     """

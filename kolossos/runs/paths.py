@@ -3,7 +3,7 @@
 run.toml           the resolved run file
 promise.json       what a plan said, if a plan made the run file
 environment.json   software, machine, measured peak
-tokenizer.json     so that the folder can be used without the data (and tokenizer_config.json, if it names the end token)
+tokenizer.json     so that the folder can be used without the data (with tokenizer_config.json, if there is one)
 metrics.jsonl      one event a line; the first gives the units
 tensorboard/       the same for TensorBoard
 checkpoints/       a folder each, which kolossos/train/checkpoints/ explains

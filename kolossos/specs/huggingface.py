@@ -1,6 +1,6 @@
 """A Hugging Face config.json as a ModelSpec, for planning: the shape of a model, whoever trained it.
 
-What a ModelSpec does not hold (learned positions, gates of shared experts, ...) is left out and named in the spec's ``source``. Loading
+What a ModelSpec does not hold (learned positions, ALiBi, ...) is left out and named in the spec's ``source``. Loading
 weights is stricter, for there nothing may be left out: `kolossos.model.huggingface`.
 """
 

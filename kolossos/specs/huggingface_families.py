@@ -24,7 +24,7 @@ class Family:
     omits: str = ""
     rope_theta: float = 10_000.0
     reads: frozenset[str] = frozenset()
-    """Of the keys attention_bias, mlp_bias and sliding_window those that ``values`` takes in, or the network ignores."""
+    """Of the keys attention_bias, mlp_bias and sliding_window those that ``values`` takes in."""
 
 
 def _shape(c: Config, *, tied: bool = False) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """ModelSpec: the shape of a decoder-only language model, dense or mixture of experts.
 
-One spec describes Grok-1 and Grok-2, and with other values Llama, Mixtral, Qwen, Gemma-2, OLMo-2 or GPT-OSS. It says what the
+One spec describes Grok-1 and Grok-2, and with other values the other families. It says what the
 network is, never how it is trained or laid out. Sources of the values stand in the catalogue files.
 """
 

@@ -1,6 +1,6 @@
 """Weights that a run begins with in place of drawn ones: those of a Hugging Face folder or of another run.
 
-They are checked against the run's model and its data's tokenizer, hashed, and saved as the checkpoint of step 0, so that
+Checked against the run's model and its data's tokenizer, hashed, and saved as the checkpoint of step 0, so that
 going on needs the folder no more. The optimizer begins fresh.
 """
 
