@@ -34,6 +34,10 @@ def prepare(
         ),
     ] = None,
     tokenizer: Annotated[str, typer.Option(help="'train', or a tokenizer.json or the folder of one.")] = "train",
+    end_token: Annotated[
+        str | None,
+        typer.Option(help="Token of a given tokenizer that ends a document.", show_default="the one it names"),
+    ] = None,
     vocab_size: Annotated[int, typer.Option(help="Tokens of the tokenizer to train.")] = 4096,
     val_fraction: Annotated[float, typer.Option(help="Share of the documents held out for validation.")] = 0.02,
     near_dedup: Annotated[bool, typer.Option(help="Drop near duplicates too, not only exact ones.")] = True,
@@ -73,6 +77,7 @@ def prepare(
             text_key=key_of_all,
             text_keys=keys_of_sources,
             tokenizer=tokenizer,
+            end_token=end_token,
             vocab_size=vocab_size,
             val_fraction=val_fraction,
             near_threshold=near_threshold if near_dedup else None,

@@ -23,6 +23,10 @@ def train(
         float | None,
         typer.Option(help="Choose schedule.steps so that training takes about this long here.", show_default=False),
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Begin with the weights of this folder: of a run, or in Hugging Face's layout."),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin again: replace a run that is in the folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
@@ -39,7 +43,8 @@ def train(
 
     if minutes is not None and minutes <= 0:
         raise InputError(f"--minutes {minutes}: expected a number above 0")
-    wanted = request_run(run, overrides or [], folder=folder, minutes=minutes, fresh=fresh)
+    begin = [] if init is None else [f"init='{init}'"]
+    wanted = request_run(run, [*(overrides or []), *begin], folder=folder, minutes=minutes, fresh=fresh)
     with TrainingDisplay() as display:
         outcome = run_training(wanted, display, _sampler)
     show_outcome(outcome, json)

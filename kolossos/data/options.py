@@ -21,6 +21,7 @@ class PrepareOptions:
         text_key: the key (JSON) or column (tables) that holds the text; dots lead into objects (``content.text``).
         text_keys: pairs of a source argument and its own key, where it is another one.
         tokenizer: "train", or the path of a tokenizer.json or of a folder that holds one.
+        end_token: the token of a given tokenizer that ends a document; None: the one it names or a usual one.
         vocab_size: of the tokenizer to train; a small text may not fill it.
         val_fraction: share of the documents held out for validation, in [0, 1).
         near_threshold: Jaccard similarity in (0, 1] from which a document is a near duplicate; None: exact ones only.
@@ -35,6 +36,7 @@ class PrepareOptions:
 
     text_key: str = "text"
     tokenizer: str = TRAIN
+    end_token: str | None = None
     vocab_size: int = 4096
     val_fraction: float = 0.02
     near_threshold: float | None = 0.8
@@ -51,6 +53,8 @@ class PrepareOptions:
         _check(0 <= self.val_fraction < 1, "val_fraction", self.val_fraction, "at least 0 and less than 1")
         if self.near_threshold is not None:
             _check(0 < self.near_threshold <= 1, "near_threshold", self.near_threshold, "more than 0 and at most 1")
+        if self.end_token is not None and self.tokenizer == TRAIN:
+            raise OptionError("end_token is for a given tokenizer; one that is trained has its own", "end_token")
         _check(self.min_chars >= 0, "min_chars", self.min_chars, "0 or more")
         _check(0 <= self.seed < 1 << 63, "seed", self.seed, "0 or more and less than 2**63")
         _check(self.shard_tokens >= 1, "shard_tokens", self.shard_tokens, "1 or more")
@@ -62,14 +66,15 @@ class PrepareOptions:
         """The key of one source argument."""
         return dict(self.text_keys).get(source, self.text_key)
 
-    def record(self, tokenizer_sha256: str | None) -> OptionsRecord:
-        """What the manifest says of them; ``tokenizer_sha256`` is that of the given tokenizer, None to train one."""
+    def record(self, tokenizer: str | None) -> OptionsRecord:
+        """What the manifest says of them; ``tokenizer`` is the identity of the given one, None to train one."""
         values = vars(self) | {
-            "tokenizer": tokenizer_sha256 or TRAIN,
-            "vocab_size": None if tokenizer_sha256 else self.vocab_size,
+            "tokenizer": tokenizer or TRAIN,
+            "vocab_size": None if tokenizer else self.vocab_size,
             "text_keys": {storable(source): key for source, key in self.text_keys},
             "mask": sorted(set(self.mask)),
         }
+        del values["end_token"]  # part of the tokenizer's identity
         return OptionsRecord(**values)
 
 

@@ -74,8 +74,8 @@ def prepare(
     partial = PartialFolder(_folder_to_make(store))
     skip = frozenset(folder.resolve() for folder in (partial.out, partial.path, partial.replaced))
     sources = [find_source(argument, skip) for argument in source_arguments or [PYTHON_STDLIB]]
-    given = None if options.tokenizer == TRAIN else Tokenizer.load(options.tokenizer)
-    plan = Plan.of(sources, options.record(given.sha256 if given else None))
+    given = None if options.tokenizer == TRAIN else Tokenizer.load(options.tokenizer, options.end_token)
+    plan = Plan.of(sources, options.record(given.identity if given else None))
     if manifest := existing_output(store, plan, overwrite):
         return Prepared(store, manifest, was_complete=True)
     with partial.locked():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kolossos.errors import InputError
 from kolossos.files import sync_folder, write_whole
-from kolossos.runs.paths import RunPaths, is_run_folder
+from kolossos.runs.paths import TOKENIZER_CONFIG, RunPaths, is_run_folder
 from kolossos.runs.promise import write_promise
 from kolossos.specs.run import RECORDED, Change, RunSpec, changed_keys
 from kolossos.specs.strict import read_toml
@@ -41,6 +41,9 @@ class RunFolder:
         try:
             new.folder.mkdir(parents=True)
             shutil.copyfile(tokenizer, new.tokenizer)
+            config = tokenizer.with_name(TOKENIZER_CONFIG)
+            if config.is_file():
+                shutil.copyfile(config, new.tokenizer_config)
             if spec.promise is not None:
                 write_promise(new.promise, spec.promise)
             spec = spec.without_promise()
@@ -71,6 +74,8 @@ class RunFolder:
             spec = spec.with_precision(self.spec.layout.precision)
         if spec.data.sha256 is None and self.spec.data.sha256 is not None:
             spec = spec.with_data(self.spec.data.sha256)
+        if spec.init is not None and spec.init.sha256 is None and self.spec.init is not None:
+            spec = spec.with_init_sha256(self.spec.init.sha256)
         changes = changed_keys(self.spec, spec)
         if self.spec.data.sha256 is not None:  # says more than the place
             changes = [change for change in changes if change[0] != "data.path"]

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from kolossos.data.corpus.corpus import Corpus
-from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.decoder import Decoder
 from kolossos.serve.complete import complete
+from kolossos.serve.load import run_tokenizer
 from kolossos.serve.options import GenerationOptions
 from kolossos.specs.run import RunSpec
 
@@ -21,7 +21,7 @@ def text_sampler(tokenizer_path: Path, spec: RunSpec) -> Callable[[Decoder], str
     """What writes the run's sample text, without compiling for generation; None if the run wants none."""
     if spec.evaluate.sample_tokens == 0:
         return None
-    tokenizer = Tokenizer.load(tokenizer_path)
+    tokenizer = run_tokenizer(tokenizer_path)
     prompt = spec.evaluate.sample_prompt or first_words(spec)
     options = GenerationOptions(max_new_tokens=spec.evaluate.sample_tokens, seed=spec.seed)
 

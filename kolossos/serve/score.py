@@ -1,11 +1,13 @@
 """Scoring a model on held-out text, beside what compressors need for the same bytes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from kolossos.data.compressors import compressor_bits_per_byte
-from kolossos.data.corpus.batches import validation_batches
+from kolossos.data.corpus.batches import Batch, validation_batches
 from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.model.huggingface.config import CONFIG_FILE
@@ -81,9 +83,11 @@ def score(
         device = model.embedding.weight.device
         precision = choose_precision(model.spec, length * batch_size, device).precision
     split = corpus.split("validation")
+    batches = validation_batches(split, length, batch_size, run.spec.data.mask_documents if run else True)
+    begin = tokenizer.begin_ids[-1] if tokenizer.begin_ids else split.eos_id
     evaluation = evaluate(
         model,
-        validation_batches(split, length, batch_size, run.spec.data.mask_documents if run else True),
+        (_begun_with(begin, split.eos_id, batch) for batch in batches),
         token_bytes(tokenizer),
         compute_dtype(precision),
         lambda tokens: progress(tokens, split.n_tokens),
@@ -92,3 +96,10 @@ def score(
         raise InputError(f"{corpus.folder}: no validation text to score on: nothing was held out")
     compressors = compressor_bits_per_byte(corpus.validation_text_path)
     return Score(evaluation, compressors, trained(run) if run else None)
+
+
+def _begun_with(begin: int, end: int, batch: Batch) -> Batch:
+    """The batch with the model's begin token where its data has the end token of the document before."""
+    if begin == end:
+        return batch
+    return replace(batch, tokens_BS=np.where(batch.tokens_BS == end, begin, batch.tokens_BS))

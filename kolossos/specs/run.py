@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from kolossos.errors import InputError
 from kolossos.specs.catalogue import load_model
@@ -112,6 +120,13 @@ class Change(Spec):
     after: bool | int | float | str
 
 
+class InitSpec(Spec):
+    """Weights to begin with: a run folder, or one in the Hugging Face layout. In a run file, the path alone will do."""
+
+    path: str
+    sha256: str | None = Field(default=None, description="of the weights; written when a run begins")
+
+
 class RunSpec(Spec):
     """One training run."""
 
@@ -128,6 +143,12 @@ class RunSpec(Spec):
     compute: ComputeSpec = ComputeSpec()
     promise: PromiseSpec | None = None
     changes: list[Change] = Field(default_factory=list)
+    init: InitSpec | None = None
+
+    @field_validator("init", mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -171,6 +192,10 @@ class RunSpec(Spec):
     def with_changes(self, changes: list[Change]) -> Self:
         """The same run with this history."""
         return self.model_copy(update={"changes": changes})
+
+    def with_init_sha256(self, sha256: str | None) -> Self:
+        """The same run, its first weights known by their hash."""
+        return self if self.init is None else self.model_copy(update={"init": _changed(self.init, sha256=sha256)})
 
     def with_overrides(self, overrides: list[str], where: str) -> Self:
         """The same run with single values changed; InputError, naming ``where``, if the outcome is no run."""

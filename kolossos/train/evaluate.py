@@ -17,8 +17,13 @@ from kolossos.train.tokens import to_micro_batch
 
 
 def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
-    """Bytes of text that each token id stands for, (vocab_size,) int64; special tokens stand for none."""
-    return np.array([len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size)], dtype=np.int64)
+    """Bytes of text that each token id stands for, (vocab_size,) int64; special tokens stand for none.
+
+    The end token takes back the space that some tokenizers put before each document.
+    """
+    lengths = np.array([len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size)], dtype=np.int64)
+    lengths[tokenizer.eos_id] = -tokenizer.prefix_bytes
+    return lengths
 
 
 @torch.no_grad()

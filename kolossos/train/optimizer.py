@@ -96,16 +96,17 @@ class Optimizer:
 
 def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
     """Muon's share: hidden matrices. Embedding, output and router stay with AdamW (Keller Jordan, 2024)."""
-    return parameter.ndim >= 2 and not name.startswith(("embedding", "output")) and "router" not in name
+    named = name.startswith(("embedding", "output")) or "router" in name or name.endswith("bias")
+    return parameter.ndim >= 2 and not named
 
 
 def _groups(
     parameters: dict[str, nn.Parameter], spec: OptimizerSpec
 ) -> Iterator[tuple[tuple[float, float], list[nn.Parameter]]]:
-    """Parameters by (factor on the learning rate, weight decay): vectors do not decay."""
+    """Parameters by (factor on the learning rate, weight decay): vectors and biases do not decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         factor = spec.embedding_lr_factor if name.startswith(("embedding", "output")) else 1.0
-        key = (factor, spec.weight_decay if parameter.ndim >= 2 else 0.0)
+        key = (factor, spec.weight_decay if parameter.ndim >= 2 and not name.endswith("bias") else 0.0)
         groups.setdefault(key, []).append(parameter)
     yield from groups.items()

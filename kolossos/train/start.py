@@ -14,6 +14,7 @@ from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.checkpoints.names import committed_steps
 from kolossos.train.environment import choose_device, environment_of
+from kolossos.train.first_weights import first_weights
 from kolossos.train.lifecycle.data import data_sha256, facts
 from kolossos.train.lifecycle.interrupt import Interrupt
 from kolossos.train.lifecycle.longer import step_that_stays, step_to_keep
@@ -61,8 +62,12 @@ def start_run(
         layout, device = spec.layout, choose_device(spec.compute)
         choice = choose_precision(spec.model, layout.micro_batch_size * layout.seq_len, device)
         spec = spec.with_precision(choice.precision)
+    first = first_weights(spec, existing and checkpoints_of(existing))
+    spec = spec.with_init_sha256(first.sha256) if first else spec
     training = prepare_training(spec)
     spec = training.spec = spec.with_data(data_sha256(training.corpus))
+    if first is not None:
+        first.require_tokenizer_of(training)
     folder = existing or RunFolder(wanted.path, spec)
     tokenizer = existing.files.tokenizer if existing else training.corpus.tokenizer_path
     recorder = Recorder(
@@ -90,6 +95,9 @@ def start_run(
         if training.compiled == "on" and wanted.minutes is None:
             recorder.say("compiling: the first step takes longer")
         checkpoints = checkpoints_of(folder)
+        if first is not None:
+            first.begin(training, checkpoints)
+            recorder.say(f"beginning with the weights of {first.path}")
         budget = None
         if existing is None and wanted.minutes is not None and spec.layout.world_size == 1:
             budget = StepBudget(60 * wanted.minutes)  # with more ranks each would measure another time

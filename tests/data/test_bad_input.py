@@ -107,12 +107,19 @@ def test_error_in_a_worker_process_is_the_same_line(tmp_path: Path) -> None:
 
 def test_tokenizer_that_loses_text_is_refused(tmp_path: Path) -> None:
     good = json.loads(Tokenizer.train(["abc"], 300)._json_text)
-    good["normalizer"] = {"type": "Lowercase"}
+    drops_spaces = {"type": "WhitespaceSplit"}
+    good["pre_tokenizer"] = {
+        "type": "Sequence",
+        "pretokenizers": [drops_spaces, *good["pre_tokenizer"]["pretokenizers"]],
+    }
     (tmp_path / "tokenizer.json").write_text(json.dumps(good))
-    (tmp_path / "a.txt").write_text("Text with Capitals that a lowercasing tokenizer loses.")
-    options = PrepareOptions(tokenizer=str(tmp_path / "tokenizer.json"))
+    fine = "-this-document-has-no-space-at-all-and-comes-back"
+    for number in range(100):  # every document is checked, not the first ones alone
+        (tmp_path / f"0{number:03}.txt").write_text(f"{number}-{'xyz'[number % 3] * number}{fine}")
+    (tmp_path / "a.txt").write_text("Text with spaces that such a tokenizer loses.")
+    options = PrepareOptions(tokenizer=str(tmp_path / "tokenizer.json"), near_threshold=None)
     with pytest.raises(InputError, match=r"does not match the data: it loses text of .*a\.txt"):
-        prepare([str(tmp_path / "a.txt")], tmp_path / "out", options, workers=1)
+        prepare([str(file) for file in sorted(tmp_path.glob("*.txt"))], tmp_path / "out", options, workers=1)
     assert not list(tmp_path.glob("out*"))
 
 

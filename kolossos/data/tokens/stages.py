@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import islice
 
 from kolossos import __version__
 from kolossos.data.corpus.documents import DocumentRecord
@@ -32,7 +31,6 @@ from kolossos.errors import InputError
 from kolossos.files import sha256_of, whole_file
 
 TOKENIZER_SAMPLE_BYTES = 256 << 20  # more text changes a vocabulary little and costs memory and time
-CHECKED_DOCUMENTS = 64
 
 
 class ReadingStopped(Exception):
@@ -150,7 +148,7 @@ def _source_record(source: Source, number: int, chosen: Chosen) -> SourceRecord:
 def make_tokenizer(
     partial: PartialFolder, chosen: Chosen, vocab_size: int, given: Tokenizer | None, progress: Progress
 ) -> Tokenizer:
-    """The given tokenizer, checked on the data, or one trained on the training split; saved in the partial folder."""
+    """The given tokenizer, or one trained on the training split; saved in the partial folder."""
     path = partial.path / TOKENIZER_FILE
     if path.exists():
         return Tokenizer.load(path)
@@ -159,7 +157,6 @@ def make_tokenizer(
         progress("tokenizer", chosen.decisions.kept_bytes, chosen.decisions.kept_bytes)
     else:
         tokenizer = given
-        _check_lossless(tokenizer, chosen)
     tokenizer.save(path)
     return tokenizer
 
@@ -179,18 +176,14 @@ def _tokenizer_sample(chosen: Chosen, progress: Progress) -> Iterator[str]:
         progress("tokenizer", read_bytes, total_bytes)
 
 
-def _check_lossless(tokenizer: Tokenizer, chosen: Chosen) -> None:
-    """InputError if the tokenizer does not give the first documents back as they were."""
-    documents = (
-        (text, origin) for batch in chosen.batches() for text, origin in zip(batch.texts, batch.origins, strict=True)
-    )
-    for text, origin in islice(documents, CHECKED_DOCUMENTS):
-        if tokenizer.decode(tokenizer.encode(text)) != text:
-            raise OptionError(
-                f"the tokenizer does not match the data: it loses text of {origin}; give a lossless byte-level BPE "
-                f"tokenizer, or train one",
-                "tokenizer",
-            )
+def _check_lossless(tokenizer: Tokenizer, ids: Sequence[int], text: str, origin: str) -> None:
+    """InputError if the tokens of a document do not give it back as it was: the bytes counted would not be theirs."""
+    if tokenizer.decode(ids) != text:
+        raise OptionError(
+            f"the tokenizer does not match the data: it loses text of {origin}; give a lossless byte-level BPE "
+            f"tokenizer, or train one",
+            "tokenizer",
+        )
 
 
 def write_shards(
@@ -216,14 +209,15 @@ def _tokenize(chosen: Chosen, tokenizer: Tokenizer, writers: dict[SplitName, Sha
     done_bytes, total_bytes = 0, chosen.decisions.kept_bytes
     progress("tokenize", 0, total_bytes)
     for batch in chosen.batches(records=True):
-        todo: list[tuple[SplitName, str, DocumentRecord]] = []
-        for text, split, record in zip(batch.texts, batch.splits, batch.records, strict=True):
+        todo: list[tuple[SplitName, str, str, DocumentRecord]] = []
+        for text, origin, split, record in zip(batch.texts, batch.origins, batch.splits, batch.records, strict=True):
             if to_skip[split]:
                 to_skip[split] -= 1
             else:
-                todo.append((split, text, record))
-        ids = tokenizer.encode_batch([text for _, text, _ in todo])
-        for (split, text, record), ids_of_text in zip(todo, ids, strict=True):
+                todo.append((split, text, origin, record))
+        ids = tokenizer.encode_batch([text for _, text, *_ in todo])
+        for (split, text, origin, record), ids_of_text in zip(todo, ids, strict=True):
+            _check_lossless(tokenizer, ids_of_text, text, origin)
             writers[split].add(ids_of_text, len(text.encode()), record)
         done_bytes += sum(len(text.encode()) for text in batch.texts)
         progress("tokenize", done_bytes, total_bytes)

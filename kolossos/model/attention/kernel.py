@@ -52,20 +52,38 @@ class Reach(NamedTuple):
         first_BS = begins_BS.cummax(1).values
         return cls(position_S, first_BS, block_mask(length, first_BS, device) if device.type == "cuda" else None)
 
+    def within(self, window: int, batch: int) -> "Reach":
+        """The same where a position sees only the last ``window`` positions, itself included."""
+        first_BS = (self.position_S - (window - 1)).clamp(min=0.0).expand(batch, -1).contiguous()
+        if self.first_BS is not None:
+            first_BS = torch.maximum(first_BS, self.first_BS)
+        blocks = None if self.blocks is None else block_mask(first_BS.shape[1], first_BS, first_BS.device)
+        return Reach(self.position_S, first_BS, blocks)
 
-def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
-    """Causal self-attention for training, [B, S, H, P]."""
+
+def attend(
+    q_BSHP: Tensor,
+    k_BTKP: Tensor,
+    v_BTKP: Tensor,
+    scale: float,
+    softcap: float | None,
+    reach: Reach,
+    sinks_H: Tensor | None = None,
+) -> Tensor:
+    """Causal self-attention for training, [B, S, H, P]; each head's sink is a logit beside those of the keys."""
+    arguments = (q_BSHP, k_BTKP, v_BTKP, scale, softcap)
+    if sinks_H is not None:
+        return ChunkedAttention.apply(*arguments, reach.position_S, reach.first_BS, sinks_H)  # type: ignore[return-value]
     plain = softcap is None and reach.first_BS is None
     # compiled on a CPU, SDPA's backward takes twice the chunked one's time; not compiled, half of the eager one's
     if plain and (q_BSHP.is_cuda or not torch.is_grad_enabled() or not torch.compiler.is_compiling()):
         q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
     if reach.blocks is not None:
-        return flex(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.blocks)
+        return flex(*arguments, reach.blocks)
     if not torch.compiler.is_compiling():
-        return _eager(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach)
-    out = ChunkedAttention.apply(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.position_S, reach.first_BS)
-    return out  # type: ignore[return-value]
+        return _eager(*arguments, reach)
+    return ChunkedAttention.apply(*arguments, reach.position_S, reach.first_BS)  # type: ignore[return-value]
 
 
 def _eager(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
@@ -78,7 +96,13 @@ def _eager(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap
 
 
 def masked_attention(
-    q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, allowed_BST: Tensor
+    q_BSHP: Tensor,
+    k_BTKP: Tensor,
+    v_BTKP: Tensor,
+    scale: float,
+    softcap: float | None,
+    allowed_BST: Tensor,
+    sinks_H: Tensor | None = None,
 ) -> Tensor:
     """Attention of every query to the keys that ``allowed_BST`` names; softmax in fp32 (or wider)."""
     batch, length, heads, width = q_BSHP.shape
@@ -89,7 +113,10 @@ def masked_attention(
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     logits = torch.where(allowed_BST[:, None, None], logits, MASKED)
-    weights = logits.softmax(-1).to(v_BKTP.dtype)
+    if sinks_H is not None:
+        sink = sinks_H.to(logits.dtype).view(1, n_kv, -1, 1, 1).expand(*logits.shape[:-1], 1)
+        logits = torch.cat((logits, sink), dim=-1)
+    weights = logits.softmax(-1)[..., : allowed_BST.shape[-1]].to(v_BKTP.dtype)
     out_BKGSP = torch.einsum("bkgst,bktp->bkgsp", weights, v_BKTP)
     return out_BKGSP.permute(0, 3, 1, 2, 4).flatten(2, 3)
 
@@ -126,10 +153,12 @@ class ChunkedAttention(torch.autograd.Function):
         softcap: float | None,
         position_S: Tensor,
         first_BS: Tensor | None,
+        sinks_H: Tensor | None = None,
     ) -> Tensor:
         q, k, v = _query_rows(q_BSHP, k_BTKP.shape[2]), _key_rows(k_BTKP), _key_rows(v_BTKP)
         group = q.shape[1] // k.shape[1]
         outs, sums = [], []
+        sink_NR = None if sinks_H is None else _sink_rows(sinks_H, k_BTKP.shape[2], q.shape)
         for start, end in _chunks(k.shape[1]):
             rows = slice(start * group, end * group)
             product = torch.bmm(q[:, rows], k[:, :end].transpose(1, 2))
@@ -137,20 +166,25 @@ class ChunkedAttention(torch.autograd.Function):
             largest = None
             if softcap is None or softcap > SAFE_SOFTCAP:
                 largest = logits.amax(-1, keepdim=True)
+                if sink_NR is not None:
+                    largest = torch.maximum(largest, sink_NR[:, rows].reshape(-1, 1))
                 logits = logits - largest
             weights = torch.exp(logits)
             total = weights.sum(-1, keepdim=True)
+            if sink_NR is not None:
+                sink = sink_NR[:, rows].reshape(-1, 1)
+                total = total + torch.exp(sink if largest is None else sink - largest)
             out = torch.bmm(weights.to(v.dtype).view(product.shape), v[:, :end])
             outs.append((out / total.view(*product.shape[:2], 1)).to(v.dtype))
             sums.append((torch.log(total) if largest is None else largest + torch.log(total)).view(product.shape[:2]))
         out = torch.cat(outs, dim=1)
-        ctx.save_for_backward(q, k, v, out, torch.cat(sums, dim=1), position_S, first_BS)
+        ctx.save_for_backward(q, k, v, out, torch.cat(sums, dim=1), position_S, first_BS, sinks_H)
         ctx.scale, ctx.softcap, ctx.n_kv = scale, softcap, k_BTKP.shape[2]
         return _from_query_rows(out, ctx.n_kv, group)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, lse_NR, *reach = ctx.saved_tensors
+        q, k, v, out, lse_NR, *reach, sinks_H = ctx.saved_tensors
         group = q.shape[1] // k.shape[1]
         d_out = _query_rows(grads[0], ctx.n_kv)
         q = recall(q, d_out)
@@ -172,7 +206,11 @@ class ChunkedAttention(torch.autograd.Function):
         assert dk is not None
         assert dv is not None
         dq = _from_query_rows(torch.cat(dqs[::-1], dim=1), ctx.n_kv, group)
-        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), None, None, None, None
+        d_sinks = None
+        if sinks_H is not None:  # the sink is one more key, of value 0
+            d_sink_NR = -torch.exp(_sink_rows(sinks_H, ctx.n_kv, q.shape) - lse_NR) * delta_NR
+            d_sinks = d_sink_NR.view(-1, ctx.n_kv, k.shape[1], group).sum((0, 2)).flatten().to(sinks_H.dtype)
+        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), None, None, None, None, d_sinks
 
 
 def _logits(
@@ -227,6 +265,13 @@ def _query_rows(x_BSHP: Tensor, n_kv: int) -> Tensor:
 def _key_rows(x_BTKP: Tensor) -> Tensor:
     """[B, T, K, P] -> [B x K, T, P], contiguous."""
     return x_BTKP.transpose(1, 2).flatten(0, 1).contiguous()
+
+
+def _sink_rows(sinks_H: Tensor, n_kv: int, shape_NRP: torch.Size) -> Tensor:
+    """[H] -> [B x K, S x G]: the sink of the head that each query row belongs to."""
+    matrices, rows, _ = shape_NRP
+    group = sinks_H.shape[0] // n_kv
+    return _wide(sinks_H).view(n_kv, group).repeat(matrices // n_kv, rows // group)
 
 
 def _from_query_rows(x_NRP: Tensor, n_kv: int, group: int) -> Tensor:
