@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from kolossos.model.decoder import Decoder
-from kolossos.model.held import is_traced
-from kolossos.parallel.sums import total_norm
+from kolossos.model.held import is_traced, mesh_of
+from kolossos.parallel.sums import clip, total_norm
 from kolossos.specs.run import OptimizerSpec
 from kolossos.train.muon import Muon
 
@@ -44,7 +44,7 @@ class Optimizer:
     def _update(self, factor: float, norm: Tensor) -> None:
         # clipping is a pass over the gradients that a short norm does not need; but a GPU would have to be waited for
         if norm.is_cuda or is_traced(norm) or not norm <= self.spec.clip_norm:
-            nn.utils.clip_grads_with_norm_(self.parameters.values(), self.spec.clip_norm, norm)
+            clip([p.grad for p in self.parameters.values() if p.grad is not None], self.spec.clip_norm, norm)
         for group in self._adamw.param_groups:
             group["lr"] = group["peak_lr"] * factor
         self._adamw.step()
@@ -57,7 +57,7 @@ class Optimizer:
 
     def _make_adamw(self, parameters: dict[str, nn.Parameter]) -> torch.optim.AdamW:
         groups = []
-        for (lr_factor, decay), members in _groups(parameters, self.spec):
+        for (lr_factor, decay, _), members in _groups(parameters, self.spec):
             groups.append({"params": members, "weight_decay": decay, "peak_lr": self.spec.lr * lr_factor})
         betas = (self.spec.beta1, self.spec.beta2)
         optimizer = torch.optim.AdamW(groups, lr=self.spec.lr, betas=betas, eps=self.spec.eps, fused=True)
@@ -89,11 +89,11 @@ def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
 
 def _groups(
     parameters: dict[str, nn.Parameter], spec: OptimizerSpec
-) -> Iterator[tuple[tuple[float, float], list[nn.Parameter]]]:
-    """Parameters by (factor on the learning rate, weight decay): vectors do not decay."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+) -> Iterator[tuple[tuple[float, float, object], list[nn.Parameter]]]:
+    """Parameters by (factor on the learning rate, weight decay, mesh that holds them): vectors do not decay."""
+    groups: dict[tuple[float, float, object], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         factor = spec.embedding_lr_factor if name.startswith(("embedding", "output")) else 1.0
-        key = (factor, spec.weight_decay if parameter.ndim >= 2 else 0.0)
+        key = (factor, spec.weight_decay if parameter.ndim >= 2 else 0.0, mesh_of(parameter))
         groups.setdefault(key, []).append(parameter)
     yield from groups.items()

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributed.device_mesh import DeviceMesh
 
 from kolossos.data.corpus.batches import Batches
 from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
-from kolossos.parallel.mesh import build_mesh
+from kolossos.parallel.mesh import Meshes, build_mesh
 from kolossos.parallel.parallelize import parallelize
 from kolossos.parallel.shares import share_of_rank
-from kolossos.parallel.sums import RankSums, data_sums
+from kolossos.parallel.sums import RankSums, all_sums
 from kolossos.specs.run import RunSpec
 from kolossos.train.compiling import compile_training
 from kolossos.train.environment import choose_device, compute_dtype
@@ -97,14 +96,14 @@ def prepare_training(spec: RunSpec) -> Training:
     model = build_model(spec, mesh, device)
     compiled = compile_training(model, spec.compute.compile, device)
     optimizer = Optimizer(model, spec.optimizer)
-    share = share_of_rank(layout, mesh.get_rank() if mesh else 0)
+    share = share_of_rank(layout, mesh.rank if mesh else 0)
     lengths = np.zeros(spec.model.vocab_size, dtype=np.int64)
     known = token_bytes(corpus.tokenizer())
     lengths[: len(known)] = known
-    return Training(spec, corpus, batches, share, data_sums(mesh), lengths, model, optimizer, device, dtype, compiled)
+    return Training(spec, corpus, batches, share, all_sums(mesh), lengths, model, optimizer, device, dtype, compiled)
 
 
-def build_model(spec: RunSpec, mesh: DeviceMesh | None, device: torch.device) -> Decoder:
+def build_model(spec: RunSpec, mesh: Meshes | None, device: torch.device) -> Decoder:
     """The model (this rank's part of it) with its first values, in training mode."""
     with torch.device("meta"):
         model = Decoder(spec.model)

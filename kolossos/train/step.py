@@ -65,7 +65,8 @@ def train_step(
         objective = micro_loss = nats / n_targets
         parts = [micro_loss.detach()]
         if router is not None:
-            shares = n_targets / batch.targets_BS.numel()  # as many micro-batches of this size make the global batch
+            tokens = batch.targets_BS.numel() / model.cut.ways
+            shares = n_targets / tokens  # as many parts of this size make the global batch
             objective = objective + (losses.balance * router.balance + losses.router_z * router.z) / shares
             parts += [x.detach() / shares for x in (router.balance, router.z, router.load_LE)]
         objective.backward()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kolossos.model.attention.flex import block_mask, flex
+from kolossos.model.sequence import Span
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
@@ -31,29 +32,38 @@ class Reach(NamedTuple):
     for comparing integers keeps compiled CPU code from vectorising.
 
     position_S: 0, 1, 2 ...; first_BS: where the document of each position begins, or None if documents have no border.
-    blocks: the same for FlexAttention (CUDA), made once for all layers.
+    blocks: the same for FlexAttention (CUDA), made once for all layers. spans: the positions that have a query here, if
+    not all of them have.
     """
 
     position_S: Tensor
     first_BS: Tensor | None = None
     blocks: "BlockMask | None" = None
+    spans: tuple[Span, ...] | None = None
 
     @classmethod
-    def of(cls, length: int, document_BS: Tensor | None, device: torch.device) -> "Reach":
+    def of(
+        cls,
+        length: int,
+        document_BS: Tensor | None,
+        device: torch.device,
+        spans: tuple[Span, ...] | None = None,
+    ) -> "Reach":
         """The reach of causal attention, within runs of equal ``document_BS`` if that is given."""
+        blocks = device.type == "cuda" and spans is None
         position_S = torch.arange(length, device=device, dtype=torch.float32)
         if document_BS is None:
-            return cls(position_S, None, block_mask(length, None, device) if device.type == "cuda" else None)
+            return cls(position_S, None, block_mask(length, None, device) if blocks else None, spans)
         begins_BS = torch.zeros(document_BS.shape, device=device, dtype=torch.float32)
         changed = document_BS[:, 1:] != document_BS[:, :-1]
         begins_BS[:, 1:] = torch.where(changed, position_S[1:], 0.0)
         first_BS = begins_BS.cummax(1).values
-        return cls(position_S, first_BS, block_mask(length, first_BS, device) if device.type == "cuda" else None)
+        return cls(position_S, first_BS, block_mask(length, first_BS, device) if blocks else None, spans)
 
 
 def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
     """Causal self-attention for training, [B, S, H, P]."""
-    plain = softcap is None and reach.first_BS is None
+    plain = softcap is None and reach.first_BS is None and reach.spans is None
     if plain and (
         q_BSHP.is_cuda or not torch.is_grad_enabled()
     ):  # SDPA's backward on CPU takes twice the chunked one's time
@@ -61,7 +71,9 @@ def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
     if reach.blocks is not None:
         return flex(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.blocks)
-    out = ChunkedAttention.apply(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.position_S, reach.first_BS)
+    out = ChunkedAttention.apply(
+        q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.position_S, reach.first_BS, reach.spans
+    )
     return out  # type: ignore[return-value]
 
 
@@ -114,12 +126,12 @@ class ChunkedAttention(torch.autograd.Function):
         softcap: float | None,
         position_S: Tensor,
         first_BS: Tensor | None,
+        spans: tuple[Span, ...] | None = None,
     ) -> Tensor:
         q, k, v = _query_rows(q_BSHP, k_BTKP.shape[2]), _key_rows(k_BTKP), _key_rows(v_BTKP)
-        group = q.shape[1] // k.shape[1]
+        group = q_BSHP.shape[2] // k_BTKP.shape[2]
         outs, sums = [], []
-        for start, end in _chunks(k.shape[1]):
-            rows = slice(start * group, end * group)
+        for start, end, rows in _chunks(spans or ((0, k.shape[1]),), group):
             product = torch.bmm(q[:, rows], k[:, :end].transpose(1, 2))
             logits, _ = _logits(product, scale, softcap, Reach(position_S, first_BS), start)
             largest = None
@@ -133,19 +145,18 @@ class ChunkedAttention(torch.autograd.Function):
             sums.append((torch.log(total) if largest is None else largest + torch.log(total)).view(product.shape[:2]))
         out = torch.cat(outs, dim=1)
         ctx.save_for_backward(q, k, v, out, torch.cat(sums, dim=1), position_S, first_BS)
-        ctx.scale, ctx.softcap, ctx.n_kv = scale, softcap, k_BTKP.shape[2]
+        ctx.scale, ctx.softcap, ctx.n_kv, ctx.group, ctx.spans = scale, softcap, k_BTKP.shape[2], group, spans
         return _from_query_rows(out, ctx.n_kv, group)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, out, lse_NR, *reach = ctx.saved_tensors
-        group = q.shape[1] // k.shape[1]
+        group = ctx.group
         d_out = _query_rows(grads[0], ctx.n_kv)
         q = recall(q, d_out)
         delta_NR = (_wide(d_out) * _wide(out)).sum(-1)
         dqs, dk, dv = [], None, None
-        for start, end in reversed(_chunks(k.shape[1])):
-            rows = slice(start * group, end * group)
+        for start, end, rows in reversed(_chunks(ctx.spans or ((0, k.shape[1]),), group)):
             product = torch.bmm(q[:, rows], k[:, :end].transpose(1, 2))
             d_weights = torch.bmm(d_out[:, rows], v[:, :end].transpose(1, 2)).view(-1, end)
             logits, tanh = _logits(product, ctx.scale, ctx.softcap, Reach(*reach), start)
@@ -160,7 +171,8 @@ class ChunkedAttention(torch.autograd.Function):
         assert dk is not None
         assert dv is not None
         dq = _from_query_rows(torch.cat(dqs[::-1], dim=1), ctx.n_kv, group)
-        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), None, None, None, None
+        dk, dv = (F.pad(x, (0, 0, 0, k.shape[1] - x.shape[1])) if x.shape != k.shape else x for x in (dk, dv))
+        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), *[None] * 5
 
 
 def _logits(
@@ -199,10 +211,20 @@ def _wide(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _chunks(length: int) -> list[tuple[int, int]]:
-    """Short sequences whole; of long ones the masked half is left out. Eight at most, for each is compiled apart."""
-    rows = length if length <= WHOLE_LENGTH else -(-length // 8)
-    return [(start, min(start + rows, length)) for start in range(0, length, rows)]
+def _chunks(spans: tuple[Span, ...], group: int) -> list[tuple[int, int, slice]]:
+    """First position, the one behind the last, and the query rows of each chunk.
+
+    Short spans are whole; of long ones the masked half is left out. Eight at most, for each is compiled apart.
+    """
+    chunks, row = [], 0
+    for first, last in spans:
+        length = last - first
+        rows = length if length <= WHOLE_LENGTH else -(-length // 8)
+        for start in range(first, last, rows):
+            end = min(start + rows, last)
+            chunks.append((start, end, slice(row, row + (end - start) * group)))
+            row += (end - start) * group
+    return chunks
 
 
 def _query_rows(x_BSHP: Tensor, n_kv: int) -> Tensor:

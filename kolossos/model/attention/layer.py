@@ -3,6 +3,7 @@
 Shapes: B batch, S sequence, T keys, D dim, H query heads, K key-value heads, P head_dim.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +48,10 @@ class AttentionContext:
 
 
 class Attention(nn.Module):
-    """q, k, v projections, rotation, attention, output projection; no biases."""
+    """q, k, v projections, rotation, attention, output projection; no biases.
+
+    ``all_positions`` gives the keys or values [B, T, K, P] of all positions for those of the queries that are here.
+    """
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
@@ -58,6 +62,7 @@ class Attention(nn.Module):
         self.key = Linear(spec.dim, spec.n_kv_heads * spec.head_dim)
         self.value = Linear(spec.dim, spec.n_kv_heads * spec.head_dim)
         self.output = Linear(spec.n_heads * spec.head_dim, spec.dim)
+        self.all_positions: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, x_BSD: Tensor, context: AttentionContext, cache: LayerCache | None = None) -> Tensor:
         """[B, S, D] -> [B, S, D]; with a cache the keys are those stored there."""
@@ -66,6 +71,8 @@ class Attention(nn.Module):
         q, k = rotate(q, context.rotary), rotate(k, context.rotary)
         if context.temperature is not None:
             q = (q * context.temperature).to(q.dtype)
+        if self.all_positions is not None:
+            k, v = self.all_positions(k), self.all_positions(v)
         if cache is not None:
             assert context.positions_BS is not None
             cache.write(context.positions_BS, k, v)
