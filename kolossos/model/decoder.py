@@ -118,6 +118,12 @@ class Decoder(nn.Module):
         """The matrix [V, D] that turns hidden states into logits; of the last part."""
         return usable(self.embedding.weight if self.output is None else self.output.weight)
 
+    @property
+    def copies(self) -> frozenset[str]:
+        """Names of parameters that another part holds, too, and that count there where all parts are added up."""
+        tied = self.part.last and not self.part.first and self.spec.tied_embeddings
+        return frozenset({"embedding.weight"} if tied else ())
+
     def forward(
         self,
         tokens_BS: Tensor,

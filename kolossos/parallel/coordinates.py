@@ -28,6 +28,20 @@ def degrees_of_experts(layout: Layout) -> dict[str, int]:
     return {"pp": layout.pp, "dp_replicate": layout.dp_replicate, "shard": shard, "ep": layout.ep, "etp": layout.etp}
 
 
+def layers_of_stages(n_layers: int, stages: int) -> list[tuple[int, ...]]:
+    """Which layers each stage has, as equal as it goes; what is missing is missing at the ends, where the embedding and
+    the output make up for it (as the planner counts)."""
+    sizes = [-(-n_layers // stages)] * stages
+    missing = sum(sizes) - n_layers
+    for places, gone in ((range(stages), missing // 2), (reversed(range(stages)), -(-missing // 2))):
+        for place in places:
+            taken = min(gone, sizes[place])
+            sizes[place] -= taken
+            gone -= taken
+    ends = [sum(sizes[: place + 1]) for place in range(stages)]
+    return [tuple(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+
+
 def require_world(layout: Layout, processes: int) -> None:
     """InputError if ``processes`` is not the number of ranks of ``layout``."""
     if layout.world_size != processes:

@@ -20,7 +20,7 @@ class Optimizer:
     """The optimizers of one model. ``state()`` names every tensor that a resumed run needs."""
 
     def __init__(self, model: Decoder, spec: OptimizerSpec):
-        self.spec = spec
+        self.spec, self._copies = spec, model.copies
         self.parameters = dict(model.named_parameters())
         matrices = {n: p for n, p in self.parameters.items() if spec.name == "muon" and _is_matrix(n, p)}
         rest = {n: p for n, p in self.parameters.items() if n not in matrices}
@@ -34,7 +34,7 @@ class Optimizer:
         ``factor`` scales the peak rates. Parameters and state stay untouched where ``allowed`` says no to the norm, on
         every rank, for all see the same norm (on a GPU this waits for it).
         """
-        norm = total_norm([p.grad for p in self.parameters.values() if p.grad is not None])
+        norm = total_norm([p.grad for n, p in self.parameters.items() if p.grad is not None and n not in self._copies])
         if allowed is None or is_traced(norm) or allowed(norm):
             self._update(factor, norm)
         for parameter in self.parameters.values():

@@ -17,6 +17,7 @@ from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
 from kolossos.parallel.mesh import Meshes, build_mesh
 from kolossos.parallel.parallelize import parallelize
+from kolossos.parallel.pipeline import Pipeline, parts_of_rank
 from kolossos.parallel.shares import share_of_rank
 from kolossos.parallel.sums import RankSums, all_sums
 from kolossos.specs.run import RunSpec
@@ -106,9 +107,14 @@ def prepare_training(spec: RunSpec) -> Training:
 def build_model(spec: RunSpec, mesh: Meshes | None, device: torch.device) -> Decoder:
     """The model (this rank's part of it) with its first values, in training mode."""
     with torch.device("meta"):
-        model = Decoder(spec.model)
+        model = Decoder(spec.model, parts_of_rank(spec.model, spec.layout, mesh.rank)[0] if mesh else None)
     parallelize(model, spec.layout, mesh)
     model.to_empty(device=device)
     initialize(model, spec.seed)
     model.set_recompute(spec.layout.recompute)
     return model.train()
+
+
+def pipeline_of(spec: RunSpec, mesh: Meshes | None, parts: list[Decoder], dtype: torch.dtype) -> Pipeline | None:
+    """What micro-batches pass through where the layout has stages, or None."""
+    return Pipeline(parts, spec.layout, mesh, dtype) if mesh is not None and spec.layout.pp > 1 else None

@@ -14,7 +14,7 @@ from kolossos.specs.layout import Layout
 from kolossos.specs.run import DataSpec, LossSpec, OptimizerSpec, RunSpec, ScheduleSpec
 from kolossos.train import muon
 from kolossos.train.optimizer import Optimizer
-from kolossos.train.setup import build_model
+from kolossos.train.setup import build_model, pipeline_of
 from kolossos.train.step import MicroBatch, train_step
 
 MODELS = {"moe": grok_1_like, "both": grok_2_like, "dense": llama_like}
@@ -46,6 +46,7 @@ def curve(model_name: str, optimizer_name: str, layout: dict[str, Any], steps: i
     spec = spec_of(model_name, optimizer_name, layout)
     mesh = build_mesh(spec.layout, "cpu") if layout else None
     model = build_model(spec, mesh, torch.device("cpu"))
+    pipeline = pipeline_of(spec, mesh, [model], torch.float32)
     optimizer = Optimizer(model, spec.optimizer)
     which = data_rank(spec.layout, coordinates_of(spec.layout, mesh.rank if mesh else 0))
     generator = torch.Generator().manual_seed(1)
@@ -66,6 +67,7 @@ def curve(model_name: str, optimizer_name: str, layout: dict[str, Any], steps: i
             dtype=torch.float32,
             lr_factor=1.0,
             sums=all_sums(mesh),
+            pipeline=pipeline,
             skip_if_not_finite=True,
         )
         for name, values in found.items():
