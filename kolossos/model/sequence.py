@@ -34,7 +34,9 @@ class SequenceCut:
         if self.cp == 1:
             return ((0, length),)
         piece = length // (2 * self.cp)
-        return tuple((number * piece, (number + 1) * piece) for number in (self.cp_rank, 2 * self.cp - 1 - self.cp_rank))
+        return tuple(
+            (number * piece, (number + 1) * piece) for number in (self.cp_rank, 2 * self.cp - 1 - self.cp_rank)
+        )
 
     def attended(self, length: int, device: torch.device) -> Tensor:
         """`spans` as the positions themselves."""

@@ -10,24 +10,13 @@ from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
-from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder, Layer
 from kolossos.parallel.mesh import Meshes
 from kolossos.specs.layout import Layout
 
 
-def require_sharding(layout: Layout) -> None:
-    """InputError if the layout says two things about what is repeated."""
-    if layout.sharding == "none" and layout.dp_shard > 1:
-        raise InputError(
-            f"layout.sharding = 'none' repeats every weight, but dp_shard = {layout.dp_shard} shards them; "
-            "set dp_replicate in place of dp_shard"
-        )
-
-
 def shard_parameters(model: Decoder, layout: Layout, meshes: Meshes) -> None:
     """Cut each layer, and the rest of the model together, in place."""
-    require_sharding(layout)
     again = layout.sharding == "parameters"  # gathered again for backward; else kept from forward (ZeRO-2)
     apart = layout.tp > 1 or layout.ep > 1  # the ranks that share an expert are others than those that share a layer
     for layer in model.layers:

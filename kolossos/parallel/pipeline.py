@@ -11,7 +11,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleInterleaved1F1B
+from torch.distributed.pipelining import (
+    PipelineStage,
+    Schedule1F1B,
+    ScheduleGPipe,
+    ScheduleInterleaved1F1B,
+    ScheduleLoopedBFS,
+)
 from torch.distributed.pipelining.schedules import _PipelineSchedule
 
 from kolossos.model.decoder import Decoder, RouterLosses
@@ -116,9 +122,11 @@ class Pipeline:
                 )
             ]
             if self._layout.vp > 1:
-                made = ScheduleInterleaved1F1B(stages, passes, loss_fn=loss, scale_grads=False)
+                kind = ScheduleInterleaved1F1B if torch.is_grad_enabled() else ScheduleLoopedBFS
+                made = kind(stages, passes, loss_fn=loss, scale_grads=False)
             else:
-                made = Schedule1F1B(stages[0], passes, loss_fn=loss, scale_grads=False)
+                kind = Schedule1F1B if torch.is_grad_enabled() else ScheduleGPipe
+                made = kind(stages[0], passes, loss_fn=loss, scale_grads=False)
             self._schedules[key] = made, stages
         schedule = self._schedules[key][0]
         schedule._loss_fn = loss

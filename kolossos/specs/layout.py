@@ -9,6 +9,10 @@ from kolossos.specs.strict import Spec
 Precision = Literal["fp32", "bf16", "fp8", "mxfp8", "nvfp4"]
 
 
+PLACEMENT = ("tp", "pp", "vp", "cp", "ep", "etp", "dp_shard", "dp_replicate", "schedule", "sharding")
+"""Keys that say where a step is computed, not what: a run may go on under others."""
+
+
 class Layout(Spec):
     """Degrees of parallelism (in ranks), batch (in sequences) and sequence length (in tokens).
 
@@ -52,6 +56,11 @@ class Layout(Spec):
     def world_size(self) -> int:
         """Number of ranks; expert parallelism re-uses those of the other axes."""
         return self.tp * self.pp * self.cp * self.data_parallel
+
+    @property
+    def sequences_per_pass(self) -> int:
+        """Sequences that all ranks together work on at a time."""
+        return self.micro_batch_size * self.data_parallel
 
     @property
     def accumulation_steps(self) -> int:

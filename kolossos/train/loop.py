@@ -9,7 +9,7 @@ import torch
 from kolossos.errors import InputError
 from kolossos.train.bad_steps import STOP_AFTER, on_step
 from kolossos.train.checkpoints.folder import CheckpointFolder
-from kolossos.train.evaluate import Evaluation, evaluate, spread_batches
+from kolossos.train.evaluate import Evaluation, spread_batches
 from kolossos.train.interrupt import Interrupt
 from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.schedule import lr_factor
@@ -54,7 +54,7 @@ class Loop:
         done = self._saved = self._resume()
         with self.recorder.recording(done):
             with Interrupt() as interrupt:
-                while done < steps and not interrupt.requested:
+                while done < steps and not self.training.wished(interrupt.requested):
                     self._step(done)
                     done += 1
                     if _is_due(done, spec.evaluate.every) and done < steps:
@@ -115,14 +115,8 @@ class Loop:
             if limit is None:
                 self.recorder.evaluating(tokens, split.n_tokens)
 
-        evaluation = evaluate(
-            training.model,
-            spread_batches(split, training.spec, limit),
-            training.bytes_of_token,
-            training.dtype,
-            progress,
-        )
-        self.recorder.evaluation(step, evaluation, training.model)
+        evaluation = training.evaluate(spread_batches(split, training.spec, limit), progress)
+        self.recorder.evaluation(step, evaluation, training.model_for_samples())
         return evaluation
 
 

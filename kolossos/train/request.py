@@ -31,8 +31,9 @@ def request_run(
     folder: Path | None = None,
     minutes: float | None = None,
     fresh: bool = False,
+    processes: int = 1,
 ) -> RunRequest:
-    """Read ``run``, a run file or a run folder. Nothing is written.
+    """Read ``run``, a run file or a run folder, to train it on so many ``processes``. Nothing is written.
 
     Raises:
         InputError: what cannot be read, cannot be trained, or would continue a run with another computation.
@@ -40,7 +41,7 @@ def request_run(
     made = (
         _of_folder(run, overrides, minutes, fresh) if run.is_dir() else _of_file(run, overrides, folder, minutes, fresh)
     )
-    require_trainable(made.spec.layout)
+    require_trainable(made.spec.layout, made.spec.model, processes)
     return made
 
 

@@ -4,26 +4,30 @@ A model comes to be in visible steps (`build_model`): built on the meta device, 
 values, compiled, given an optimizer. Nothing is ever whole on a rank that holds a part.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kolossos.data.corpus.batches import Batches
+from kolossos.data.corpus.batches import Batch, Batches
 from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
+from kolossos.parallel.coordinates import data_rank
 from kolossos.parallel.mesh import Meshes, build_mesh
 from kolossos.parallel.parallelize import parallelize
 from kolossos.parallel.pipeline import Pipeline, parts_of_rank
 from kolossos.parallel.shares import share_of_rank
 from kolossos.parallel.sums import RankSums, all_sums
+from kolossos.parallel.whole import whole_model
 from kolossos.specs.run import RunSpec
+from kolossos.train.checkpoints.ranks import ALONE, Ranks
 from kolossos.train.compiling import compile_training
 from kolossos.train.environment import choose_device, compute_dtype
-from kolossos.train.evaluate import token_bytes
+from kolossos.train.evaluate import Evaluation, Scorers, evaluate, token_bytes
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.step import StepResult, train_step
 from kolossos.train.tokens import micro_batches
@@ -47,6 +51,9 @@ class Training:
     device: torch.device
     dtype: torch.dtype
     compiled: str
+    meshes: Meshes | None = None
+    pipeline: Pipeline | None = None
+    ranks: Ranks = ALONE
 
     def step(self, step: int, lr_factor: float, *, skip_if_not_finite: bool = False) -> StepResult:
         """Train on the global batch of ``step`` (from 0)."""
@@ -60,6 +67,7 @@ class Training:
             dtype=self.dtype,
             lr_factor=lr_factor,
             sums=self.sums,
+            pipeline=self.pipeline,
             skip_if_not_finite=skip_if_not_finite,
         )
 
@@ -67,6 +75,23 @@ class Training:
         """Every live tensor that a checkpoint holds, by name."""
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         return model | {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+
+    def evaluate(self, batches: Iterable[Batch], progress: Callable[[int], None]) -> Evaluation | None:
+        """Score ``batches``, all ranks together."""
+        layout = self.spec.layout
+        share = data_rank(layout, self.meshes.place) if self.meshes else 0
+        together = Scorers(share, layout.data_parallel, self.sums, self.pipeline)
+        return evaluate(self.model, batches, self.bytes_of_token, self.dtype, progress, together)
+
+    def model_for_samples(self) -> Decoder:
+        """The model as one rank can use it alone: whole, if the run writes samples. All ranks ask together."""
+        if self.meshes is None or not self.spec.evaluate.sample_tokens:
+            return self.model
+        return whole_model(self.model, self.spec.layout, self.meshes)
+
+    def wished(self, here: bool) -> bool:
+        """Whether any rank wishes what ``here`` says of this one; the same on all."""
+        return any(self.ranks.gather(here))
 
     def restart(self) -> None:
         """Set model and optimizer back to step 0."""
@@ -87,7 +112,7 @@ def open_corpus(spec: RunSpec) -> Corpus:
     return corpus
 
 
-def prepare_training(spec: RunSpec) -> Training:
+def prepare_training(spec: RunSpec, ranks: Ranks = ALONE) -> Training:
     """Build everything on the device. Raises InputError for what cannot be run here."""
     layout = spec.layout
     device, dtype = choose_device(spec.compute), compute_dtype(layout.precision)
@@ -101,7 +126,22 @@ def prepare_training(spec: RunSpec) -> Training:
     lengths = np.zeros(spec.model.vocab_size, dtype=np.int64)
     known = token_bytes(corpus.tokenizer())
     lengths[: len(known)] = known
-    return Training(spec, corpus, batches, share, all_sums(mesh), lengths, model, optimizer, device, dtype, compiled)
+    return Training(
+        spec,
+        corpus,
+        batches,
+        share,
+        all_sums(mesh),
+        lengths,
+        model,
+        optimizer,
+        device,
+        dtype,
+        compiled,
+        meshes=mesh,
+        pipeline=pipeline_of(spec, mesh, [model], dtype),
+        ranks=ranks,
+    )
 
 
 def build_model(spec: RunSpec, mesh: Meshes | None, device: torch.device) -> Decoder:

@@ -18,12 +18,12 @@ from kolossos.train.setup import build_model, pipeline_of
 from kolossos.train.step import MicroBatch, train_step
 
 MODELS = {"moe": grok_1_like, "both": grok_2_like, "dense": llama_like}
-BATCH, LENGTH = 8, 32
+BATCH, LENGTH = 16, 32
 PER_PASS = 4
 
 
 def spec_of(model: str, optimizer: str, layout: dict[str, Any]) -> RunSpec:
-    """Two passes of four sequences a step, on however many ranks; more with a pipeline."""
+    """Four passes of four sequences a step, on however many ranks."""
     data = layout.get("dp_shard", 1) * layout.get("dp_replicate", 1)
     changes = {"n_layers": 4, "n_heads": 4, "n_kv_heads": 2}
     return RunSpec(

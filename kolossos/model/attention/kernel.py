@@ -71,9 +71,7 @@ def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
     if reach.blocks is not None:
         return flex(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.blocks)
-    out = ChunkedAttention.apply(
-        q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.position_S, reach.first_BS, reach.spans
-    )
+    out = ChunkedAttention.apply(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.position_S, reach.first_BS, reach.spans)
     return out  # type: ignore[return-value]
 
 
