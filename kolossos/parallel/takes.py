@@ -68,13 +68,13 @@ def _about_stages(layout: Layout, model: ModelSpec) -> Iterator[str]:
         yield f"schedule = {layout.schedule!r} is a pipeline's, and there is none; use '1f1b'"
     if layout.schedule == "zero-bubble":
         yield "schedule = 'zero-bubble' is not available for training yet; use '1f1b'"
-    if layout.vp > 1:
-        yield f"vp = {layout.vp} is not available for training yet; set it to 1"
     if layout.pp == 1:
         return
     sizes = [len(layers) for layers in layers_of_stages(model.n_layers, layout.pp * layout.vp)]
     if 0 in sizes:
-        yield f"pp = {layout.pp} leaves stage {sizes.index(0)} without one of the {model.n_layers} layers"
+        yield f"pp = {layout.pp} (times vp = {layout.vp}) leaves a stage without one of the {model.n_layers} layers"
+    if layout.vp > 1 and layout.accumulation_steps % layout.pp:
+        yield f"vp = {layout.vp} asks for micro-batches a step in multiples of pp = {layout.pp}"
     if layout.accumulation_steps < layout.pp:
         yield (
             f"pp = {layout.pp} stages need as many micro-batches a step and there are {layout.accumulation_steps}: "

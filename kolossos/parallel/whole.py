@@ -4,6 +4,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder
 from kolossos.model.held import held_tensor, whole_tensor
 from kolossos.parallel.mesh import Meshes
@@ -12,7 +13,7 @@ from kolossos.specs.layout import Layout
 
 
 @torch.no_grad()
-def whole_model(model: Decoder, layout: Layout, meshes: Meshes) -> Decoder:
+def whole_model(model: Held, layout: Layout, meshes: Meshes) -> Decoder:
     """A copy of what all ranks together hold; all call this together and each gets it."""
     device = next(model.parameters()).device
     with torch.device("meta"):
@@ -31,7 +32,7 @@ def whole_model(model: Decoder, layout: Layout, meshes: Meshes) -> Decoder:
     return whole
 
 
-def _stage_of(whole: Decoder, model: Decoder, layout: Layout, meshes: Meshes) -> dict[str, int]:
+def _stage_of(whole: Decoder, model: Held, layout: Layout, meshes: Meshes) -> dict[str, int]:
     """The first stage that holds each parameter."""
     per_stage = layout.world_size // layout.pp
     found: dict[str, int] = {}

@@ -11,7 +11,7 @@ import torch
 from kolossos.data.corpus.batches import Batch, validation_batches
 from kolossos.data.corpus.token_split import TokenSplit
 from kolossos.data.tokenizer import Tokenizer
-from kolossos.model.decoder import Decoder
+from kolossos.model.chunks import Held
 from kolossos.parallel.pipeline import Pipeline
 from kolossos.parallel.sums import RankSums
 from kolossos.specs.run import RunSpec
@@ -59,7 +59,7 @@ def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
 
 @torch.no_grad()
 def evaluate(
-    model: Decoder,
+    model: Held,
     batches: Iterable[Batch],
     bytes_of_token: np.ndarray,
     dtype: torch.dtype,
@@ -93,7 +93,7 @@ def _share_of(batch: Batch, together: Scorers) -> Batch:
     return Batch(batch.tokens_BS[mine], batch.targets_BS[mine], documents)
 
 
-def _nats(model: Decoder, micro: MicroBatch, dtype: torch.dtype, pipeline: Pipeline | None) -> torch.Tensor:
+def _nats(model: Held, micro: MicroBatch, dtype: torch.dtype, pipeline: Pipeline | None) -> torch.Tensor:
     """The loss of a batch (sum) as far as it is computed on this rank."""
     if pipeline is not None:
         return pipeline.nats(micro.tokens_BS, micro.targets_BS, micro.document_BS)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from kolossos.model.decoder import Decoder
+from kolossos.model.chunks import Held
 from kolossos.model.held import is_traced, mesh_of
 from kolossos.parallel.sums import clip, total_norm
 from kolossos.specs.run import OptimizerSpec
@@ -19,7 +19,7 @@ from kolossos.train.muon import Muon
 class Optimizer:
     """The optimizers of one model. ``state()`` names every tensor that a resumed run needs."""
 
-    def __init__(self, model: Decoder, spec: OptimizerSpec):
+    def __init__(self, model: Held, spec: OptimizerSpec):
         self.spec, self._copies = spec, model.copies
         self.parameters = dict(model.named_parameters())
         matrices = {n: p for n, p in self.parameters.items() if spec.name == "muon" and _is_matrix(n, p)}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from kolossos.model.decoder import Decoder
+from kolossos.model.chunks import Held
 from kolossos.runs.environment import Environment
 from kolossos.runs.events import EventFile, Kind
 from kolossos.runs.folder import RunFolder
@@ -20,7 +20,7 @@ from kolossos.specs.run import RunSpec
 from kolossos.train.evaluate import Evaluation
 from kolossos.train.step import StepResult
 
-Sample = Callable[[Decoder], str]
+Sample = Callable[[Held], str]
 """Writes text with the model as it is."""
 
 
@@ -128,7 +128,7 @@ class Recorder:
         if self._is_writer:
             self._watcher.evaluating(tokens, total)
 
-    def evaluation(self, step: int, evaluation: Evaluation | None, model: Decoder) -> None:
+    def evaluation(self, step: int, evaluation: Evaluation | None, model: Held) -> None:
         """A score of held-out text after ``step``, None where there is no such text; and a sample."""
         if evaluation is None:
             self._write(step, "validation", {"n_tokens": 0, "n_bytes": 0})

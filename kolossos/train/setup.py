@@ -14,8 +14,10 @@ from torch import Tensor
 from kolossos.data.corpus.batches import Batch, Batches
 from kolossos.data.corpus.corpus import Corpus
 from kolossos.errors import InputError
+from kolossos.model.chunks import Chunks, Held, decoders_of
 from kolossos.model.decoder import Decoder
 from kolossos.model.init import initialize
+from kolossos.model.part import ModelPart
 from kolossos.parallel.coordinates import data_rank
 from kolossos.parallel.mesh import Meshes, build_mesh
 from kolossos.parallel.parallelize import parallelize
@@ -46,7 +48,7 @@ class Training:
     share: list[range]
     sums: RankSums
     bytes_of_token: np.ndarray
-    model: Decoder
+    model: Held
     optimizer: Optimizer
     device: torch.device
     dtype: torch.dtype
@@ -83,7 +85,7 @@ class Training:
         together = Scorers(share, layout.data_parallel, self.sums, self.pipeline)
         return evaluate(self.model, batches, self.bytes_of_token, self.dtype, progress, together)
 
-    def model_for_samples(self) -> Decoder:
+    def model_for_samples(self) -> Held:
         """The model as one rank can use it alone: whole, if the run writes samples. All ranks ask together."""
         if self.meshes is None or not self.spec.evaluate.sample_tokens:
             return self.model
@@ -139,22 +141,25 @@ def prepare_training(spec: RunSpec, ranks: Ranks = ALONE) -> Training:
         dtype,
         compiled,
         meshes=mesh,
-        pipeline=pipeline_of(spec, mesh, [model], dtype),
+        pipeline=pipeline_of(spec, mesh, model, dtype),
         ranks=ranks,
     )
 
 
-def build_model(spec: RunSpec, mesh: Meshes | None, device: torch.device) -> Decoder:
+def build_model(spec: RunSpec, mesh: Meshes | None, device: torch.device) -> Held:
     """The model (this rank's part of it) with its first values, in training mode."""
     with torch.device("meta"):
-        model = Decoder(spec.model, parts_of_rank(spec.model, spec.layout, mesh.rank)[0] if mesh else None)
-    parallelize(model, spec.layout, mesh)
+        parts = parts_of_rank(spec.model, spec.layout, mesh.rank) if mesh else [ModelPart.whole(spec.model)]
+        decoders = [Decoder(spec.model, part) for part in parts]
+    for decoder in decoders:
+        parallelize(decoder, spec.layout, mesh)
+        decoder.set_recompute(spec.layout.recompute)
+    model = decoders[0] if len(decoders) == 1 else Chunks(decoders)
     model.to_empty(device=device)
     initialize(model, spec.seed)
-    model.set_recompute(spec.layout.recompute)
     return model.train()
 
 
-def pipeline_of(spec: RunSpec, mesh: Meshes | None, parts: list[Decoder], dtype: torch.dtype) -> Pipeline | None:
+def pipeline_of(spec: RunSpec, mesh: Meshes | None, model: Held, dtype: torch.dtype) -> Pipeline | None:
     """What micro-batches pass through where the layout has stages, or None."""
-    return Pipeline(parts, spec.layout, mesh, dtype) if mesh is not None and spec.layout.pp > 1 else None
+    return Pipeline(decoders_of(model), spec.layout, mesh, dtype) if mesh is not None and spec.layout.pp > 1 else None

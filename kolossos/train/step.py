@@ -11,7 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from kolossos.model.decoder import Decoder, RouterLosses
+from kolossos.model.chunks import Held
+from kolossos.model.decoder import RouterLosses
 from kolossos.parallel.pipeline import Pipeline
 from kolossos.parallel.sums import ALONE, RankSums
 from kolossos.specs.run import LossSpec
@@ -43,7 +44,7 @@ class StepResult:
 
 
 def train_step(
-    model: Decoder,
+    model: Held,
     optimizer: Optimizer,
     micro_batches: Iterable[MicroBatch],
     *,
@@ -72,7 +73,7 @@ def train_step(
 
 
 def _one_by_one(
-    model: Decoder, micro_batches: Iterable[MicroBatch], n_targets: int, losses: LossSpec, dtype: torch.dtype
+    model: Held, micro_batches: Iterable[MicroBatch], n_targets: int, losses: LossSpec, dtype: torch.dtype
 ) -> list[Tensor]:
     """This rank's part of loss, balance, z and loads."""
     totals: list[Tensor] = []
@@ -91,7 +92,7 @@ def _one_by_one(
 
 
 def _through(
-    pipeline: Pipeline, model: Decoder, batches: list[MicroBatch], n_targets: int, losses: LossSpec
+    pipeline: Pipeline, model: Held, batches: list[MicroBatch], n_targets: int, losses: LossSpec
 ) -> list[Tensor]:
     """The same where each rank has some of the layers: zeros for what the others have."""
     shares = n_targets / _tokens_here(batches[0], model)
@@ -120,6 +121,6 @@ def _router_loss(router: RouterLosses, losses: LossSpec) -> Tensor:
     return losses.balance * router.balance + losses.router_z * router.z
 
 
-def _tokens_here(batch: MicroBatch, model: Decoder) -> float:
+def _tokens_here(batch: MicroBatch, model: Held) -> float:
     """How many of the positions of ``batch`` are this rank's, where sequences are cut."""
     return batch.targets_BS.numel() / model.cut.ways

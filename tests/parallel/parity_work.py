@@ -46,7 +46,7 @@ def curve(model_name: str, optimizer_name: str, layout: dict[str, Any], steps: i
     spec = spec_of(model_name, optimizer_name, layout)
     mesh = build_mesh(spec.layout, "cpu") if layout else None
     model = build_model(spec, mesh, torch.device("cpu"))
-    pipeline = pipeline_of(spec, mesh, [model], torch.float32)
+    pipeline = pipeline_of(spec, mesh, model, torch.float32)
     optimizer = Optimizer(model, spec.optimizer)
     which = data_rank(spec.layout, coordinates_of(spec.layout, mesh.rank if mesh else 0))
     generator = torch.Generator().manual_seed(1)
