@@ -30,6 +30,12 @@ class RankSums:
             return value
         return functional.wait_tensor(functional.all_reduce(value, "sum", self.group))
 
+    def of_number(self, value: float, device: torch.device) -> float:
+        """The sum of every rank's ``value``, sent from ``device``."""
+        if self.group is None:
+            return value
+        return self.of(torch.tensor(value, dtype=torch.float64, device=device)).item()
+
     def of_all(self, values: Sequence[Tensor]) -> list[Tensor]:
         """The sums of several fp32 tensors, in one exchange."""
         if self.group is None:

@@ -81,7 +81,7 @@ def evaluate(
         n_bytes += int(bytes_of_token[counted].sum())
         progress(tokens)
     model.train(was_training)
-    nats = together.sums.of(torch.tensor(nats, dtype=torch.float64, device=device)).item()
+    nats = together.sums.of_number(nats, device)
     return Evaluation(nats, tokens, n_bytes) if tokens else None
 
 

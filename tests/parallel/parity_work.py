@@ -1,34 +1,43 @@
 """The training step of small models under a layout, on the ranks there are, and under none on one."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torch.distributed as dist
 from specs import grok_1_like, grok_2_like, llama_like
 
+from kolossos.data.corpus.batches import Batch
 from kolossos.model.held import held_tensor, whole_tensor
 from kolossos.parallel.coordinates import coordinates_of, data_rank
 from kolossos.parallel.mesh import build_mesh
 from kolossos.parallel.shares import share_of_batch
 from kolossos.parallel.sums import all_sums
+from kolossos.parallel.whole import whole_model
 from kolossos.specs.layout import Layout
 from kolossos.specs.run import DataSpec, LossSpec, OptimizerSpec, RunSpec, ScheduleSpec
+from kolossos.specs.tokens import IGNORED_TARGET
 from kolossos.train import muon
+from kolossos.train.checkpoints.folder import CheckpointFolder
+from kolossos.train.checkpoints.ranks import ALONE, Ranks
+from kolossos.train.evaluate import Scorers, evaluate
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.setup import build_model, pipeline_of
-from kolossos.train.step import MicroBatch, train_step
+from kolossos.train.step import MicroBatch, StepResult, train_step
 
 MODELS = {"moe": grok_1_like, "both": grok_2_like, "dense": llama_like}
 BATCH, LENGTH = 16, 32
 PER_PASS = 4
+CURVES = ("loss", "grad_norm", "balance", "z")
 
 
 def spec_of(model: str, optimizer: str, layout: dict[str, Any]) -> RunSpec:
     """Four passes of four sequences a step, on however many ranks."""
     data = layout.get("dp_shard", 1) * layout.get("dp_replicate", 1)
-    changes = {"n_layers": 4, "n_heads": 4, "n_kv_heads": 2}
     return RunSpec(
         name="small",
-        model=MODELS[model]().model_copy(update=changes),
+        model=MODELS[model]().model_copy(update={"n_layers": 4}),
         data=DataSpec(path="none"),
         layout=Layout(
             **layout, micro_batch_size=PER_PASS // data, global_batch_size=BATCH, seq_len=LENGTH, precision="fp32"
@@ -39,49 +48,128 @@ def spec_of(model: str, optimizer: str, layout: dict[str, Any]) -> RunSpec:
     )
 
 
-def curve(model_name: str, optimizer_name: str, layout: dict[str, Any], steps: int) -> dict[str, Any]:
-    """Losses, gradient norms, router's losses of each step, and the last whole weights."""
-    muon.PRODUCTS = torch.float32
-    torch.manual_seed(0)
-    spec = spec_of(model_name, optimizer_name, layout)
-    mesh = build_mesh(spec.layout, "cpu") if layout else None
-    model = build_model(spec, mesh, torch.device("cpu"))
-    pipeline = pipeline_of(spec, mesh, model, torch.float32)
-    optimizer = Optimizer(model, spec.optimizer)
-    which = data_rank(spec.layout, coordinates_of(spec.layout, mesh.rank if mesh else 0))
-    generator = torch.Generator().manual_seed(1)
-    found: dict[str, list[float]] = {"loss": [], "grad_norm": [], "balance": [], "z": []}
-    for _ in range(steps):
-        tokens = torch.randint(spec.model.vocab_size, (BATCH, LENGTH + 1), generator=generator)
-        documents = torch.randint(2, (BATCH, LENGTH), generator=generator).cumsum(1)
-        result = train_step(
-            model,
-            optimizer,
+class Job:
+    """A model under a layout, to step, score, save and load. Muon's products are in fp32."""
+
+    def __init__(
+        self, model: str, optimizer: str, layout: dict[str, Any] | None = None, weights: list[int] | None = None
+    ):
+        muon.PRODUCTS = torch.float32
+        self.spec = spec_of(model, optimizer, layout or {})
+        self.meshes = build_mesh(self.spec.layout, "cpu") if layout else None
+        self.place = data_rank(self.spec.layout, coordinates_of(self.spec.layout, self.meshes.rank if layout else 0))
+        self.model = build_model(self.spec, self.meshes, torch.device("cpu"))
+        self.pipeline = pipeline_of(self.spec, self.meshes, self.model, torch.float32)
+        self.optimizer = Optimizer(self.model, self.spec.optimizer)
+        self.share = share_of_batch(self.spec.layout, self.place, weights)
+
+    def step(self, number: int, losses: LossSpec | None = None) -> StepResult:
+        """Train on the random batch of this number; documents have borders."""
+        generator = torch.Generator().manual_seed(number)
+        tokens = torch.randint(self.spec.model.vocab_size, (BATCH, LENGTH + 1), generator=generator)
+        documents = (torch.rand(BATCH, LENGTH, generator=generator) < 0.1).cumsum(1)
+        return train_step(
+            self.model,
+            self.optimizer,
             [
-                MicroBatch(t[:, :-1].contiguous(), t[:, 1:].contiguous(), documents[s.start : s.stop])
-                for s in share_of_batch(spec.layout, which)
-                for t in [tokens[s.start : s.stop]]
+                MicroBatch(tokens[rows, :-1].contiguous(), tokens[rows, 1:].contiguous(), documents[rows])
+                for rows in (slice(s.start, s.stop) for s in self.share)
             ],
             n_targets=BATCH * LENGTH,
-            losses=spec.loss,
+            losses=losses or self.spec.loss,
             dtype=torch.float32,
             lr_factor=1.0,
-            sums=all_sums(mesh),
-            pipeline=pipeline,
+            sums=all_sums(self.meshes),
+            pipeline=self.pipeline,
             skip_if_not_finite=True,
         )
-        for name, values in found.items():
-            value = getattr(result, name)
-            values.append(0.0 if value is None else value.item())
-    load = None if result.load_LE is None else result.load_LE
-    return {**found, "load_LE": load, "weights": whole_weights(model)}
+
+    def steps(self, first: int, last: int) -> dict[str, Any]:
+        """What `step` says of each of these, by name."""
+        results = [self.step(number) for number in range(first, last)]
+        curves = {name: [_number(getattr(result, name)) for result in results] for name in CURVES}
+        return {**curves, "load_LE": results[-1].load_LE}
+
+    def validation(self) -> float:
+        """Mean nats of a batch whose last positions do not count."""
+        tokens = np.random.default_rng(5).integers(self.spec.model.vocab_size, size=(PER_PASS, LENGTH + 1))
+        targets = tokens[:, 1:].copy()
+        targets[-1, LENGTH // 2 :] = IGNORED_TARGET
+        batch = Batch(tokens[:, :-1], targets, np.zeros(targets.shape, dtype=np.int32))
+        together = Scorers(self.place, self.spec.layout.data_parallel, all_sums(self.meshes), self.pipeline)
+        bytes_of_token = np.ones(self.spec.model.vocab_size, dtype=np.int64)
+        made = evaluate(self.model, [batch] * 2, bytes_of_token, torch.float32, together=together)
+        assert made is not None
+        return made.loss
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """As `Training.state`."""
+        weights = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        return weights | {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
+
+    def checkpoints(self, folder: str) -> CheckpointFolder:
+        """The checkpoints in ``folder``, of all these ranks."""
+        return CheckpointFolder(Path(folder), ranks=Ranks.of_group() if self.meshes else ALONE)
+
+    def whole_weights(self) -> dict[str, torch.Tensor]:
+        """Every parameter of the model."""
+        model = self.model if self.meshes is None else whole_model(self.model, self.spec.layout, self.meshes)
+        return {name: value.detach().clone() for name, value in model.named_parameters()}
 
 
-def whole_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Every parameter of this rank's layers, gathered."""
-    return {n: whole_tensor(held_tensor(p.detach()), p.detach()).clone() for n, p in model.named_parameters()}
+def _number(value: torch.Tensor | None) -> float:
+    return 0.0 if value is None else value.item()
 
 
-def refusal(layout: dict[str, Any]) -> str:
-    """Why the ranks there are do not take ``layout``."""
-    raise NotImplementedError(layout)
+def curve(model: str, optimizer: str, layout: dict[str, Any], steps: int) -> dict[str, Any]:
+    """Of a training from the beginning: curves, the validation and the weights after it, elements held here."""
+    job = Job(model, optimizer, layout)
+    first = job.whole_weights()
+    found = job.steps(0, steps)
+    elements = sum(held_tensor(p.detach()).numel() for p in job.model.parameters())
+    return {**found, "validation": [job.validation()], "first": first, "weights": job.whole_weights(), "held": elements}
+
+
+def save(model: str, layout: dict[str, Any], folder: str, steps: int) -> None:
+    """Train and leave a checkpoint."""
+    job = Job(model, "adamw", layout)
+    job.steps(0, steps)
+    job.checkpoints(folder).save(steps, job.state(), wait=True)
+
+
+def resume(model: str, layout: dict[str, Any], folder: str, steps: int) -> dict[str, Any]:
+    """Go on from the checkpoint for so many steps."""
+    job = Job(model, "adamw", layout)
+    checkpoint = job.checkpoints(folder).newest_good(print)
+    assert checkpoint is not None
+    checkpoint.load(job.state())
+    return job.steps(checkpoint.step, checkpoint.step + steps)
+
+
+def unequal(weights: list[int]) -> dict[str, Any]:
+    """A few steps where one rank has more of each pass; and how many tokens this rank has."""
+    job = Job("moe", "adamw", {"dp_shard": 2}, weights)
+    return {**job.steps(0, 3), "tokens": sum(len(s) for s in job.share) * LENGTH}
+
+
+def skipped(layout: dict[str, Any]) -> bool:
+    """Whether a step whose gradients are NaN on the last rank alone leaves weights and optimizer as they were."""
+    job = Job("moe", "muon", layout)
+    job.step(0)
+    state = [held_tensor(x.detach()) for x in job.state().values()]
+    before = [x.clone() for x in state]
+    last = dist.get_rank() == dist.get_world_size() - 1
+    spoilt = job.spec.loss.model_copy(update={"router_z": float("nan")}) if last else None
+    result = job.step(1, spoilt)
+    return bool(result.grad_norm.isnan()) and all(torch.equal(a, b) for a, b in zip(before, state, strict=True))
+
+
+def gathered_alike() -> bool:
+    """Whether a tensor that is cut twice along one dim (tp, and dp_shard inside of it) is whole again."""
+    job = Job("dense", "adamw", {"tp": 2, "dp_shard": 2})
+    alone = Job("dense", "adamw")
+    mine = dict(job.model.named_parameters())
+    return all(
+        torch.equal(whole_tensor(held_tensor(mine[n].detach()), mine[n].detach()), p.detach())
+        for n, p in alone.model.named_parameters()
+    )

@@ -18,6 +18,7 @@ class RankPool:
 
     def __init__(self, n_ranks: int, folder: Path):
         folder.mkdir(parents=True, exist_ok=True)
+        self.broken = False
         context = multiprocessing.get_context("spawn")
         self.pipes, theirs = zip(*(context.Pipe() for _ in range(n_ranks)), strict=True)
         self.processes = [
@@ -40,6 +41,7 @@ class RankPool:
             results.append(result)
             if trace:
                 failed.append(f"rank {rank}: {trace}")
+        self.broken = bool(failed)
         assert not failed, "\n".join(failed)
         return results
 
