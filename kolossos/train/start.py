@@ -66,7 +66,8 @@ def start_run(
         recorder.say(f"new run in {folder.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
     else:
         recorder.adopt(spec)
-    agreed(ranks, lambda: require_run_folder(folder.path))  # made by one, seen by all
+    ranks.gather("made by one")
+    agreed(ranks, lambda: require_run_folder(folder.path))  # seen by all
     if training.compiled.startswith("off:"):
         recorder.say(f"torch.compile is {training.compiled}")
     outcome = Loop(training, checkpoints_of(folder, ranks), recorder).run()
