@@ -23,7 +23,7 @@ from kolossos.model.held import held_slices, held_tensor
 from kolossos.specs.model import ModelSpec
 from kolossos.streams import counted_words
 
-Model = TypeVar("Model", Decoder, Chunks)
+Model = TypeVar("Model", bound=Decoder | Chunks)
 
 LEVELS = 1 << 16
 PIECE = 1 << 16  # elements made at a time: their words and indices stay in the cache

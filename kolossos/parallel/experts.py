@@ -33,10 +33,10 @@ def cut_experts(model: Decoder, mesh: DeviceMesh) -> None:
             where: dict[str, Placement] = {"ep": Shard(0), "etp": Shard(width)}
             place(layer.moe.experts, name, mesh[axes], [where[axis] for axis in axes])
         if "ep" in axes:
-            layer.moe.exchange = partial(to_their_ranks, group=mesh["ep"].get_group())
+            # never compiled: how many rows go where is known only to the numbers
+            layer.moe.exchange = torch.compiler.disable(partial(to_their_ranks, group=mesh["ep"].get_group()))  # type: ignore[assignment]
 
 
-@torch.compiler.disable  # how many rows go where is known only to the numbers
 def to_their_ranks(rows: Rows, group: ProcessGroup) -> tuple[Rows, WayHome]:
     """An `Exchange`: rank i of ``group`` has the i-th part of the experts."""
     ranks = group.size()
@@ -52,11 +52,11 @@ def to_their_ranks(rows: Rows, group: ProcessGroup) -> tuple[Rows, WayHome]:
     def go(x: Tensor) -> Tensor:
         return _Reorder.apply(exchanged(x, sent, received, group), by_expert, by_rank)  # type: ignore[return-value]
 
-    @torch.compiler.disable
     def come_home(y_RD: Tensor) -> Tensor:
         return exchanged(_Reorder.apply(y_RD, by_rank, by_expert), received, sent, group)  # type: ignore[arg-type]
 
-    return Rows(go(rows.x_RD), go(rows.gates_R), coming.sum(0).cumsum(0).to(torch.int32)), come_home
+    here = Rows(go(rows.x_RD), go(rows.gates_R), coming.sum(0).cumsum(0).to(torch.int32))
+    return here, torch.compiler.disable(come_home)  # type: ignore[return-value]
 
 
 class _Reorder(torch.autograd.Function):

@@ -123,7 +123,7 @@ class Pipeline:
             ]
             if self._layout.vp > 1:
                 kind = ScheduleInterleaved1F1B if torch.is_grad_enabled() else ScheduleLoopedBFS
-                made = kind(stages, passes, loss_fn=loss, scale_grads=False)
+                made = kind([*stages], passes, loss_fn=loss, scale_grads=False)
             else:
                 kind = Schedule1F1B if torch.is_grad_enabled() else ScheduleGPipe
                 made = kind(stages[0], passes, loss_fn=loss, scale_grads=False)
@@ -167,6 +167,7 @@ def _group_of_ends(layout: Layout, rank: int) -> dist.ProcessGroup | None:
         ranks = [first, first + (layout.pp - 1) * per_stage]
         group = dist.new_group(ranks)
         if rank in ranks:
+            assert isinstance(group, dist.ProcessGroup)
             mine = group
     return mine
 

@@ -11,7 +11,7 @@ import torch
 from kolossos.data.corpus.batches import Batch, validation_batches
 from kolossos.data.corpus.token_split import TokenSplit
 from kolossos.data.tokenizer import Tokenizer
-from kolossos.model.chunks import Held
+from kolossos.model.chunks import Chunks, Held
 from kolossos.parallel.pipeline import Pipeline
 from kolossos.parallel.sums import RankSums
 from kolossos.specs.run import RunSpec
@@ -97,6 +97,7 @@ def _nats(model: Held, micro: MicroBatch, dtype: torch.dtype, pipeline: Pipeline
     """The loss of a batch (sum) as far as it is computed on this rank."""
     if pipeline is not None:
         return pipeline.nats(micro.tokens_BS, micro.targets_BS, micro.document_BS)
+    assert not isinstance(model, Chunks)  # they are for a pipeline
     hidden_BSD, _ = model(micro.tokens_BS, dtype=dtype, document_BS=micro.document_BS)
     return model.loss(hidden_BSD, micro.targets_BS)
 

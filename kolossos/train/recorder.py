@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kolossos.model.chunks import Held
+from kolossos.model.decoder import Decoder
 from kolossos.runs.environment import Environment
 from kolossos.runs.events import EventFile, Kind
 from kolossos.runs.folder import RunFolder
@@ -20,7 +21,7 @@ from kolossos.specs.run import RunSpec
 from kolossos.train.evaluate import Evaluation
 from kolossos.train.step import StepResult
 
-Sample = Callable[[Held], str]
+Sample = Callable[[Decoder], str]
 """Writes text with the model as it is."""
 
 
@@ -142,7 +143,8 @@ class Recorder:
         if self._sample is not None and self._is_writer:
             path = self.folder.files.sample(step)
             path.parent.mkdir(exist_ok=True)
-            path.write_text(self._sample(model), encoding="utf-8")
+            text = self._sample(model)  # type: ignore[arg-type]  # whole, where there are samples
+            path.write_text(text, encoding="utf-8")
 
     def plot(self) -> None:
         """Draw what was recorded so far."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kolossos.model.chunks import Held
-from kolossos.model.decoder import RouterLosses
+from kolossos.model.decoder import Decoder, RouterLosses
 from kolossos.parallel.pipeline import Pipeline
 from kolossos.parallel.sums import ALONE, RankSums
 from kolossos.specs.run import LossSpec
@@ -76,6 +76,7 @@ def _one_by_one(
     model: Held, micro_batches: Iterable[MicroBatch], n_targets: int, losses: LossSpec, dtype: torch.dtype
 ) -> list[Tensor]:
     """This rank's part of loss, balance, z and loads."""
+    assert isinstance(model, Decoder)  # chunks are for a pipeline
     totals: list[Tensor] = []
     for batch in micro_batches:
         hidden_BSD, router = model(batch.tokens_BS, dtype=dtype, document_BS=batch.document_BS)

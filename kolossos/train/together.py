@@ -41,7 +41,8 @@ def joined(launched: Launched) -> Iterator[Ranks]:
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, timeout=TIMEOUT)
     try:
-        group = dist.new_group(backend="gloo") if backend != "gloo" else None
+        group = dist.new_group(backend="gloo")
+        assert isinstance(group, dist.ProcessGroup)
         yield Ranks.of_group(group)
         dist.destroy_process_group()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""`kolossos train` on several processes: one run folder, the same curve, another layout after it, one voice for errors."""
+"""`kolossos train` on several processes: one run folder, the same curve, another layout after it, one voice."""
 
 import json
 import os

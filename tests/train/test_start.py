@@ -112,9 +112,10 @@ REFUSED = [
 def test_a_layout_that_would_be_ignored_is_refused_by_name(
     changes: dict, message: str, run_file: Path, tmp_path: Path
 ) -> None:
-    require_trainable(Layout())
+    model = load_run(run_file).model
+    require_trainable(Layout(), model)
     with pytest.raises(InputError, match=message):
-        require_trainable(Layout(**changes))
+        require_trainable(Layout(**changes), model)
     overrides = [f"layout.{key}={value}" for key, value in changes.items()]
     with pytest.raises(InputError, match=message):
         request_run(run_file, overrides, folder=tmp_path / "run")
