@@ -42,7 +42,7 @@ def spec_of(model: str, optimizer: str, layout: dict[str, Any]) -> RunSpec:
         layout=Layout(
             **layout, micro_batch_size=PER_PASS // data, global_batch_size=BATCH, seq_len=LENGTH, precision="fp32"
         ),
-        optimizer=OptimizerSpec(name=optimizer, lr=0.003),  # type: ignore[arg-type]
+        optimizer=OptimizerSpec(name=optimizer, lr=0.001),  # type: ignore[arg-type]
         schedule=ScheduleSpec(steps=100),
         loss=LossSpec(balance=0.05, router_z=0.01),
     )
@@ -88,7 +88,8 @@ class Job:
         """What `step` says of each of these, by name."""
         results = [self.step(number) for number in range(first, last)]
         curves = {name: [_number(getattr(result, name)) for result in results] for name in CURVES}
-        return {**curves, "load_LE": results[-1].load_LE}
+        loads = [result.load_LE for result in results if result.load_LE is not None]
+        return {**curves, "loads": torch.stack(loads) if loads else torch.zeros(last - first, 0)}
 
     def validation(self) -> float:
         """Mean nats of a batch whose last positions do not count."""

@@ -65,17 +65,30 @@ def alone(model: str, optimizer: str, steps: int) -> dict[str, Any]:
 
 
 def compare(pool: RankPool, layout: dict[str, Any], model: str, optimizer: str, steps: int) -> None:
-    """Losses within 1e-5 of one rank's, relative; all else that is reported, too."""
+    """Losses within 1e-5 of one rank's, relative; all else that is reported, too.
+
+    A token whose second and third expert are as good as equal may go to the other one when a sum was made in another
+    order. From that step on, which the loads show, curves are near and no longer equal.
+    """
     if model == "dense":
         layout = {key: value for key, value in layout.items() if key not in ("ep", "etp")}
     expected = alone(model, optimizer, steps)
     for found in pool.run(curve, model, optimizer, layout, steps):
-        for name in (*CURVES, "validation"):
-            assert found[name] == pytest.approx(expected[name], rel=1e-5), name
-        assert found["load_LE"] is None or torch.allclose(found["load_LE"], expected["load_LE"], atol=1e-6)
+        equal = equal_steps(found["loads"], expected["loads"])
+        assert equal >= min(steps, 3)
+        for name in CURVES:
+            assert found[name][:equal] == pytest.approx(expected[name][:equal], rel=1e-5), name
+            assert found[name] == pytest.approx(expected[name], rel=1e-2), name
+        assert found["validation"] == pytest.approx(expected["validation"], rel=1e-5 if equal == steps else 1e-3)
         assert found["first"].keys() == expected["first"].keys()
         assert all(torch.equal(found["first"][name], value) for name, value in expected["first"].items())
         assert all(torch.allclose(found["weights"][n], v, atol=1e-3) for n, v in expected["weights"].items())
+
+
+def equal_steps(found: torch.Tensor, expected: torch.Tensor) -> int:
+    """Steps [step, layer, expert] until a row goes to another expert."""
+    moved = (found - expected).abs().flatten(1).amax(1) > 1e-6 if found.numel() else torch.zeros(len(found))
+    return int(moved.nonzero()[0]) if moved.any() else len(found)
 
 
 def world(layout: dict[str, Any]) -> int:
