@@ -1,12 +1,14 @@
 # On a fresh machine: `make demo` shows the main job, `make test` checks everything. Both make .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+# of training in `make demo`: as long on every machine, which learns as much in it as it can
+MINUTES ?= 5
 
 .PHONY: demo test test-all lint bench clean
 
 demo: .venv/installed
 	$(BIN)/kolossos data prepare --out data/stdlib
-	$(BIN)/kolossos train examples/demo.toml --fresh
+	$(BIN)/kolossos train examples/demo.toml --fresh --minutes $(MINUTES)
 	$(BIN)/kolossos complete runs/demo "def read_json(path):" --max-tokens 120 --temperature 0.6
 	$(BIN)/kolossos eval runs/demo
 

@@ -13,10 +13,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from fill_pages import fill
+from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
+from pages import ROOT, filled
 
-ROOT = Path(__file__).parent.parent
+GROUND = {"specs", "stores", "files", "streams", "errors"}
 TORCH = {"model", "parallel", "train", "serve", "calibrate"}
 PAPER, INK, WARM, COLD = "#ffffff", "#1f2328", "#f6d9b8", "#cfe3f5"
 
@@ -43,67 +44,68 @@ def imports() -> set[tuple[str, str]]:
         (a, b)
         for a in rooms
         for b in rooms
-        if a != b
-        and graph.find_modules_directly_imported_by  # the squashed graph below answers for whole rooms
-        and graph.direct_import_exists(importer=f"kolossos.{a}", imported=f"kolossos.{b}", as_packages=True)
+        if a != b and graph.direct_import_exists(importer=f"kolossos.{a}", imported=f"kolossos.{b}", as_packages=True)
     }
 
 
+def shown(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Imports among the rooms above the ground, without those that a way through other rooms implies."""
+    pairs = {(a, b) for a, b in pairs if b not in GROUND}
+    reach: dict[str, set[str]] = {}
+    for room in reversed([room for floor in floors() for room in floor]):
+        direct = {b for a, b in pairs if a == room}
+        reach[room] = direct | {far for near in direct for far in reach[near]}
+    return {(a, b) for a, b in pairs if not any(b in reach[c] for x, c in pairs if x == a and c != b)}
+
+
 def draw(path: Path) -> None:
-    """The picture: floors from the command line down to the errors."""
-    levels = floors()
-    figure, axes = plt.subplots(figsize=(10, 7.2), dpi=150, facecolor=PAPER)
+    """The picture: floors from the command line down to the ground that all stand on."""
+    levels = [floor for floor in floors() if not GROUND.issuperset(floor)] + [sorted(GROUND)]
+    figure, axes = plt.subplots(figsize=(10, 6), dpi=150, facecolor=PAPER)
     axes.set_axis_off()
     axes.set_xlim(0, 10)
-    axes.set_ylim(-0.6, len(levels) - 0.3)
+    axes.set_ylim(-0.7, len(levels) - 0.5)
     places: dict[str, tuple[float, float]] = {}
     for number, floor in enumerate(levels):
         for i, room in enumerate(floor):
             places[room] = (10 * (i + 0.5) / len(floor), len(levels) - 1 - number)
-    for importer, imported in sorted(imports()):
+    for importer, imported in sorted(shown(imports())):
         (x0, y0), (x1, y1) = places[importer], places[imported]
-        curve = 0.0 if y0 - y1 <= 1 else 0.08 * (1 if x0 <= x1 else -1)
-        style = {"arrowstyle": "-|>", "color": "#9aa4ae", "lw": 0.8, "connectionstyle": f"arc3,rad={curve}"}
+        curve = 0.0 if y0 - y1 <= 1 else 0.12 * (1 if x0 <= x1 else -1)
+        style = {"arrowstyle": "-|>", "color": "#8a949e", "lw": 0.9, "connectionstyle": f"arc3,rad={curve}"}
         axes.annotate("", (x1, y1 + 0.27), (x0, y0 - 0.27), arrowprops={**style, "shrinkA": 0, "shrinkB": 0}, zorder=1)
     for room, (x, y) in places.items():
-        files, lines = lines_of(room)
-        color = WARM if room in TORCH else COLD
-        box = FancyBboxPatch(
-            (x - 0.72, y - 0.25),
-            1.44,
-            0.5,
-            boxstyle="round,pad=0,rounding_size=0.08",
-            fc=color,
-            ec=INK,
-            lw=0.8,
-            zorder=2,
-        )
-        axes.add_patch(box)
-        axes.text(x, y + 0.08, room, ha="center", va="center", fontsize=11, color=INK, zorder=3)
-        axes.text(
-            x, y - 0.12, f"{files} files, {lines:,} lines", ha="center", va="center", fontsize=6.5, color=INK, zorder=3
-        )
+        draw_room(axes, room, x, y)
+    note = "warm: loads torch; cold: never does. An arrow is an import; those that a longer way implies are left out,\n"
     axes.text(
-        0.1, -0.52, "warm: loads torch; cold: never does. An arrow is an import that exists.", fontsize=8, color=INK
+        5, -0.66, note + "and so are those of the lowest row, which all may use.", ha="center", fontsize=8, color=INK
     )
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
 
 
+def draw_room(axes: Axes, room: str, x: float, y: float) -> None:
+    """One box with its name and size."""
+    files, lines = lines_of(room)
+    color = WARM if room in TORCH else COLD
+    shape = "round,pad=0,rounding_size=0.08"
+    axes.add_patch(FancyBboxPatch((x - 0.72, y - 0.25), 1.44, 0.5, boxstyle=shape, fc=color, ec=INK, lw=0.8, zorder=2))
+    size = f"{files} files, {lines:,} lines" if files > 1 else f"{lines:,} lines"
+    axes.text(x, y + 0.08, room, ha="center", va="center", fontsize=11, color=INK, zorder=3)
+    axes.text(x, y - 0.13, size, ha="center", va="center", fontsize=6.5, color=INK, zorder=3)
+
+
 def table() -> str:
     """Rooms with files and lines, as Markdown."""
     rows = ["| room | files | lines |", "| --- | ---: | ---: |"]
-    total = [0, 0]
-    for floor in floors():
-        for room in floor:
-            files, lines = lines_of(room)
-            total = [total[0] + files, total[1] + lines]
-            rows.append(f"| `{room}` | {files} | {lines:,} |")
-    rows.append(f"| all | {total[0]} | {total[1]:,} |")
+    counts = {room: lines_of(room) for floor in floors() for room in floor}
+    rows += [f"| `{room}` | {files} | {lines:,} |" for room, (files, lines) in counts.items()]
+    rows.append(f"| all | {sum(files for files, _ in counts.values())} | {sum(n for _, n in counts.values()):,} |")
     return "\n".join(rows)
 
 
 if __name__ == "__main__":
-    draw(ROOT / "docs" / "architecture.png")
-    fill(ROOT / "docs" / "architecture.md", "rooms", table())
+    draw(ROOT / "docs/architecture.png")
+    page = ROOT / "docs/architecture.md"
+    page.write_text(filled(page.read_text(encoding="utf-8"), {"rooms": table}), encoding="utf-8")

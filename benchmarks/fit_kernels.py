@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import tomli_w
-from fit_kernels_attention import SIZES, attention_rows, fit_attention, trusted
+from fitting.attention_kernels import SIZES, attention_rows, fit_attention, trusted
 from numpy.typing import NDArray
 
 from kolossos.plan.kernels.cards import FOLDER, card

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import tomli_w
-from plan_parameters import CHIP, LINES, MATMUL, SOFTWARE, Parameters, parameters
+from fitting.plan_parameters import CHIP, LINES, MATMUL, SOFTWARE, Parameters, parameters
 from rich.console import Console
 from rich.progress import track
 

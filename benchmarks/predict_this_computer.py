@@ -137,8 +137,8 @@ def measure(
     from kolossos.specs.catalogue import load_gpu, load_model
     from kolossos.specs.run import LossSpec, OptimizerSpec
     from kolossos.train.compiling import compile_training
-    from kolossos.train.environment import compute_dtype
     from kolossos.train.optimizer import Optimizer
+    from kolossos.train.precision import compute_dtype
     from kolossos.train.step import MicroBatch, train_step
 
     known = load_gpu(str(hardware)).measured

@@ -12,8 +12,8 @@ from kolossos.model.decoder import Decoder  # noqa: E402
 from kolossos.specs.catalogue import load_model  # noqa: E402
 from kolossos.specs.run import LossSpec, OptimizerSpec  # noqa: E402
 from kolossos.train.compiling import compile_training  # noqa: E402
-from kolossos.train.environment import compute_dtype  # noqa: E402
 from kolossos.train.optimizer import Optimizer  # noqa: E402
+from kolossos.train.precision import compute_dtype  # noqa: E402
 from kolossos.train.step import MicroBatch, train_step  # noqa: E402
 
 from .contest import RECIPE, Shape  # noqa: E402

@@ -23,18 +23,21 @@ def chat(
     from kolossos.train.waiting import choose_waiting
 
     choose_waiting()
+    from kolossos.cli.show.text import for_stream, printable
     from kolossos.serve import terminal
     from kolossos.serve.chat import Chat
-    from kolossos.serve.load import load_for_generation, trained_on_chats
+    from kolossos.serve.load import little_training, load_for_generation, trained_on_chats
     from kolossos.serve.options import GenerationOptions
 
     options = GenerationOptions(max_tokens, temperature, top_k, top_p, min_p, seed)
-    model, tokenizer = load_for_generation(run, step, say=lambda line: typer.echo(line, err=True))
+    model, tokenizer = load_for_generation(run, step, say=lambda line: typer.echo(printable(line), err=True))
     session = Chat(model, tokenizer, options, trained_on_chats(run, tokenizer), system)
+    if warning := little_training(run, step):
+        typer.echo(warning, err=True)
     if sys.stdin.isatty():
-        terminal.chat_in_terminal(session, title=run.name)
+        terminal.chat_in_terminal(session, printable(run.name), printable)
         return
     if not session.transcript.chat:
         typer.echo(terminal.BASE_MODEL, err=True)
     lines = (line.decode(errors="replace") for line in sys.stdin.buffer)
-    terminal.chat_by_lines(session, lines, lambda piece: typer.echo(piece, nl=False))
+    terminal.chat_by_lines(session, lines, lambda piece: typer.echo(for_stream(piece), nl=False))

@@ -26,16 +26,17 @@ def complete(
     from kolossos.train.waiting import choose_waiting
 
     choose_waiting()
+    from kolossos.cli.show.text import for_stream, printable
     from kolossos.serve import complete as completing
     from kolossos.serve.load import load_for_generation
     from kolossos.serve.options import GenerationOptions
 
     options = GenerationOptions(max_tokens, temperature, top_k, top_p, min_p, seed, tuple(stop or ()))
     prompts = [sys.stdin.buffer.read().decode(errors="replace") if prompt == "-" else prompt for prompt in text]
-    model, tokenizer = load_for_generation(run, step, say=lambda line: typer.echo(line, err=True))
+    model, tokenizer = load_for_generation(run, step, say=lambda line: typer.echo(printable(line), err=True))
     if json or len(prompts) * n > 1:
         made = completing.complete(model, tokenizer, prompts, options, n)
-        typer.echo(made.to_json() if json else made.to_text(prompts))
+        typer.echo(made.to_json() if json else for_stream(made.to_text(prompts)))
     else:
-        completing.stream(model, tokenizer, prompts[0], options, lambda piece: typer.echo(piece, nl=False))
+        completing.stream(model, tokenizer, prompts[0], options, lambda piece: typer.echo(for_stream(piece), nl=False))
         typer.echo()

@@ -17,15 +17,27 @@ def prepare(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Folders of text or code, .txt, .md, .jsonl(.gz, .zst), .parquet, an X archive (.zip); "
+            help="Folders or files: text and code (.txt, .md, ...), .jsonl, .json, .csv, .tsv (also .gz, .bz2, .xz, "
+            ".zst), .parquet, .ipynb, WET, dumps of Reddit, an X archive (.zip or unpacked); "
             "default: python-stdlib, the standard library of this Python.",
             show_default=False,
         ),
     ] = None,
     *,
     out: Annotated[str, typer.Option(help="Folder to make, or a URL such as s3://BUCKET/FOLDER.")] = "data",
-    text_key: Annotated[str, typer.Option(help="Key (.jsonl) or column (.parquet) that holds the text.")] = "text",
+    text_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Key (JSON) or column (tables) that holds the text; dots lead into objects (content.text). May be "
+            "repeated, with SOURCE=KEY for the key of one source.",
+            show_default="text",
+        ),
+    ] = None,
     tokenizer: Annotated[str, typer.Option(help="'train', or a tokenizer.json or the folder of one.")] = "train",
+    end_token: Annotated[
+        str | None,
+        typer.Option(help="Token of a given tokenizer that ends a document.", show_default="the one it names"),
+    ] = None,
     vocab_size: Annotated[int, typer.Option(help="Tokens of the tokenizer to train.")] = 4096,
     val_fraction: Annotated[float, typer.Option(help="Share of the documents held out for validation.")] = 0.02,
     near_dedup: Annotated[bool, typer.Option(help="Drop near duplicates too, not only exact ones.")] = True,
@@ -36,6 +48,19 @@ def prepare(
     limit_bytes: Annotated[
         int | None, typer.Option(help="Use at most this much text: the first documents.", show_default="all")
     ] = None,
+    bad_lines: Annotated[
+        str, typer.Option(help="A line that cannot be read: 'refuse' its source, or 'skip' and count it.")
+    ] = "refuse",
+    mask: Annotated[
+        str,
+        typer.Option(
+            help="Replace personal data: any of emails,phones,cards,ibans,ips (needs: pip install 'kolossos[mask]').",
+            show_default="nothing",
+        ),
+    ] = "",
+    community_posts: Annotated[
+        bool, typer.Option("--community-posts", help="Of an X archive also read posts in communities.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(help="Processes that read and clean.", show_default="one a core")
     ] = None,
@@ -43,13 +68,16 @@ def prepare(
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Turn text into token shards: clean, drop duplicates, hold out validation, tokenize. Can be interrupted."""
-    from kolossos.data.options import PrepareOptions
+    from kolossos.data.options import PrepareOptions, comma_separated, text_keys
     from kolossos.data.prepare import prepare as run
 
     with _options_named(), ProgressBars() as bars:
+        key_of_all, keys_of_sources = text_keys(text_key or [], sources or [])
         options = PrepareOptions(
-            text_key=text_key,
+            text_key=key_of_all,
+            text_keys=keys_of_sources,
             tokenizer=tokenizer,
+            end_token=end_token,
             vocab_size=vocab_size,
             val_fraction=val_fraction,
             near_threshold=near_threshold if near_dedup else None,
@@ -57,6 +85,9 @@ def prepare(
             seed=seed,
             shard_tokens=shard_tokens,
             limit_bytes=limit_bytes,
+            bad_lines=bad_lines,  # pyright: ignore[reportArgumentType]  # checked there
+            mask=comma_separated(mask),
+            community_posts=community_posts,
         )
         made = run(sources or [], out, options, workers=workers, overwrite=overwrite, progress=bars.show)
     typer.echo(f"{out} {'is complete already, nothing to do' if made.was_complete else 'is ready'}", err=True)

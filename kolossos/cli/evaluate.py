@@ -13,7 +13,7 @@ def evaluate(
     step: Annotated[int | None, typer.Option(help="Checkpoint.", show_default="newest good one")] = None,
     seq_len: Annotated[int | None, typer.Option(help="Window in tokens.", show_default="the run's, or 1024")] = None,
     batch_size: Annotated[int, typer.Option(help="Sequences at a time.")] = 8,
-    precision: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
+    precision: Annotated[str, typer.Option(help="bf16, fp32, or auto: the faster.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Score held-out documents: mean loss a token and bits per byte, beside gzip and xz on the same bytes."""
@@ -22,7 +22,7 @@ def evaluate(
     from kolossos.train.waiting import choose_waiting
 
     if precision not in PRECISIONS:
-        raise InputError(f"--precision {precision}: expected bf16 or fp32")
+        raise InputError(f"--precision {precision}: expected {', '.join(PRECISIONS)}")
     choose_waiting()
     from kolossos.cli.show.score import scoring_progress, show_score
     from kolossos.serve.score import score

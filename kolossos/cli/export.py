@@ -27,6 +27,7 @@ def export(
 ) -> None:
     """Write a model as a folder in the Hugging Face layout."""
     from kolossos.model.huggingface import export_huggingface
+    from kolossos.model.huggingface.layouts import server_notes
     from kolossos.runs.folder import RunFolder
     from kolossos.serve.load import load_model
 
@@ -34,3 +35,5 @@ def export(
     model = load_model(folder, step, say=lambda line: typer.echo(line, err=True))
     export_huggingface(model, out, folder.files.tokenizer, dtype.value, overwrite)
     typer.echo(f"{out} is ready", err=True)
+    for note in server_notes(model.spec):
+        typer.echo(f"note: {note}", err=True)

@@ -19,6 +19,7 @@ from kolossos.cli.optimise import optimise
 from kolossos.cli.plan import plan
 from kolossos.cli.race import race
 from kolossos.cli.report import report
+from kolossos.cli.show.text import prepare_streams, printable
 from kolossos.cli.simulate import simulate
 from kolossos.cli.train import train
 from kolossos.cli.validate import validate
@@ -55,11 +56,12 @@ def _front(version: bool = typer.Option(False, "--version", help="Print the vers
 
 def main() -> None:
     """Entry point: bad input is one line and exit code 2."""
+    prepare_streams()
     try:
         app()
     except InputError as error:
         if not error.said:
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            print(f"error: {printable(str(error))}", file=sys.stderr, flush=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)

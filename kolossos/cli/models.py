@@ -48,9 +48,9 @@ def _print_json(value: object) -> None:
 
 def _print_table(sections: "list[list[tuple[str, tuple[ModelSpec, ...]]]]") -> None:
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
+    from kolossos.cli.show.text import table_console
     from kolossos.specs.counts import count_parameters
 
     headings = ("model", "params", "active", "layers", "dim", "experts", "context")
@@ -71,13 +71,13 @@ def _print_table(sections: "list[list[tuple[str, tuple[ModelSpec, ...]]]]") -> N
                 f"{specs[0].max_seq_len:,}",
             )
         table.add_section()
-    Console().print(table)
+    table_console().print(table)
 
 
 def _print_counts(spec: "ModelSpec") -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from kolossos.cli.show.text import table_console
     from kolossos.specs.listing import described
 
     facts = described(spec)
@@ -95,7 +95,7 @@ def _print_counts(spec: "ModelSpec") -> None:
     table.add_row(f"training FLOPs per token, {spec.max_seq_len:,} tokens", f"{flops:,.1f} G")
     if facts["aliases"]:
         table.add_row("also known as", ", ".join(facts["aliases"]))
-    Console().print(table)
+    table_console().print(table)
 
 
 def _range(values: list[int]) -> str:

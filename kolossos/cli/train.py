@@ -1,9 +1,15 @@
 """``kolossos train``: start a run, or go on with one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from kolossos.cli.leaving import leave
+
+if TYPE_CHECKING:
+    from kolossos.specs.run import RunSpec
+    from kolossos.train.recorder import Sample
 
 
 def train(
@@ -20,35 +26,43 @@ def train(
         float | None,
         typer.Option(help="Choose schedule.steps so that training takes about this long here.", show_default=False),
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Begin with the weights of this folder: of a run, or in Hugging Face's layout."),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin again: replace a run that is in the folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Train a model. Interrupted or killed, the same command goes on where the last checkpoint stands.
 
     On several processes: torchrun --nproc-per-node 4 -m kolossos -- train RUN.toml --run DIR
+
+    Exit codes: 0 finished; 2 refused, or stopped by an error that one line names; 75 stopped by a signal (Ctrl-C, TERM,
+    HUP, USR1) and saved, the same command goes on; 128 + signal where the signal came twice, or before the first step:
+    ended at once, without saving.
     """
+    from kolossos.cli.show.training import TrainingDisplay, exit_code, show_outcome
     from kolossos.errors import InputError
     from kolossos.parallel.launched import Launched
-    from kolossos.train.request import RunRequest, request_run
-    from kolossos.train.waiting import choose_waiting
+    from kolossos.train.lifecycle.request import RunRequest, request_run
+    from kolossos.train.run import run_launched
 
     launched = Launched.here()
 
     def request() -> RunRequest:
         if minutes is not None and minutes <= 0:
             raise InputError(f"--minutes {minutes}: expected a number above 0")
-        return request_run(run, overrides or [], folder=folder, minutes=minutes, fresh=fresh, processes=launched.world)
+        values = [*(overrides or []), *([] if init is None else [f"init='{init}'"])]
+        return request_run(run, values, folder=folder, minutes=minutes, fresh=fresh, processes=launched.world)
 
-    wanted = request() if launched.world == 1 else None  # alone, mistakes are said before torch is loaded
-    busy_cores = choose_waiting()  # before torch is loaded
-    from kolossos.cli.show.training import TrainingDisplay, show_outcome
+    with TrainingDisplay() as display:
+        outcome = run_launched(launched, request, display, _sampler)
+    if launched.rank == 0:
+        show_outcome(outcome, json)
+    leave(exit_code(outcome), at_once=outcome.at_once)
+
+
+def _sampler(tokenizer: Path, spec: "RunSpec") -> "Sample | None":
     from kolossos.serve.sample import text_sampler
-    from kolossos.train.start import start_run
-    from kolossos.train.together import agreed, joined
 
-    with joined(launched) as ranks:
-        wanted = wanted or agreed(ranks, request)
-        with TrainingDisplay() as display:
-            outcome = start_run(wanted, display, text_sampler, busy_cores=busy_cores, ranks=ranks)
-        if ranks.rank == 0:
-            show_outcome(outcome, json)
+    return text_sampler(tokenizer, spec)

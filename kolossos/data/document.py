@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kolossos.errors import InputError
+
 ID_KEYS = ("id", "_id", "doc_id")
 AUTHOR_KEYS = ("author", "user", "username")
 URL_KEYS = ("url", "link", "source_url")
@@ -49,6 +51,7 @@ class Document:
         line: the line, row or post, from 1; None for a whole file.
         member: the file inside an archive.
         facts: what is known of it.
+        only_if_asked: the name of the option that asks for such documents; without it they are counted and left out.
     """
 
     text: str
@@ -56,6 +59,27 @@ class Document:
     line: int | None = None
     member: str | None = None
     facts: Facts = NO_FACTS
+    only_if_asked: str | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What stands where a document could be and is none: counted by ``reason``.
+
+    ``error`` is what is wrong with it, if something is: it stops the work unless bad lines are to be skipped.
+    """
+
+    reason: str
+    origin: str
+    error: InputError | None = None
+
+
+NO_TEXT = "no_text"
+BAD_LINE = "bad_line"
+
+
+def bad_line(origin: str, error: InputError) -> LeftOut:
+    return LeftOut(BAD_LINE, origin, error)
 
 
 def as_date(value: object) -> str | None:
@@ -63,8 +87,8 @@ def as_date(value: object) -> str | None:
     if isinstance(value, datetime.datetime | datetime.date):
         return value.isoformat()
     if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = value if abs(value) < LATEST_SECONDS else value / 1000
         try:
+            seconds = value if abs(value) < LATEST_SECONDS else value / 1000
             return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
         except (ValueError, OverflowError, OSError):
             return str(value)
@@ -79,7 +103,7 @@ def _first(record: Mapping[str, Any], keys: tuple[str, ...]) -> object:
 def _as_text(value: object) -> str | None:
     """A value as text that UTF-8 can hold; None for what is no text, number or named object."""
     if isinstance(value, Mapping):
-        return _as_text(_first(value, NAME_KEYS))
+        value = _first(value, NAME_KEYS)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     return storable(str(value))

@@ -7,14 +7,24 @@ from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from kolossos.data.document import Document
+from kolossos.data.document import Document, LeftOut
 from kolossos.errors import InputError
 
 UNREADABLE_IN_FOLDER = Literal["skip", "refuse"]
 
 
 class NotThisFormat(InputError):
-    """A file that turns out not to be of its format; if it was found in a folder it may be skipped and counted."""
+    """A file that turns out not to be of its format; if it was found in a folder it may be skipped and counted.
+
+    ``kind`` is what it is instead, where that is known, to be counted by.
+    """
+
+    def __init__(self, message: str, kind: str | None = None) -> None:
+        super().__init__(message, kind)  # both, so that it travels between processes
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return self.args[0]
 
 
 class Claim(IntEnum):
@@ -44,20 +54,22 @@ class Format(ABC):
         disk_bytes_per_byte: what preparation takes on the disk (texts, sketches, tokens) for each byte of a file.
         unreadable_in_folder: whether a file found in a folder that is not of this format after all is skipped and
             counted, or refused. One that was named itself is always refused.
+        may_abort: whether a damaged file can end the process that reads it, so that it must be another one.
     """
 
     name: ClassVar[str]
     described: ClassVar[str]
     disk_bytes_per_byte: ClassVar[float]
     unreadable_in_folder: ClassVar[UNREADABLE_IN_FOLDER] = "refuse"
+    may_abort: ClassVar[bool] = False
 
     @abstractmethod
     def claim(self, path: Path, named: bool) -> Claim:
         """Whether the file is of this format. ``named``: the person named it, it was not found in a folder."""
 
     @abstractmethod
-    def read(self, path: Path, text_key: str, part: Part | None) -> Iterator[Document]:
-        """The documents of a file (of a part of it) in order, one (or a few) in memory at a time.
+    def read(self, path: Path, text_key: str, part: Part | None) -> Iterator[Document | LeftOut]:
+        """The documents of a file (of a part of it) in order, one (or a few) in memory at a time, and what is left out.
 
         Args:
             path: a file that this format claims.
@@ -72,6 +84,10 @@ class Format(ABC):
     def private(self, path: Path) -> str | None:
         """Why a claimed file must not be read, if it holds what is nobody else's business; None if it may be."""
         return None
+
+    def owns_folder(self, folder: Path) -> bool:
+        """Whether a folder is of this format as a whole, so that no other format reads anything in it."""
+        return False
 
     def parts(self, path: Path, about_bytes: int) -> Sequence[Part]:
         """The file cut into parts of about this size, so that several processes read it; none: read it in one piece."""

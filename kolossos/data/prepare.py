@@ -20,7 +20,7 @@ from kolossos.data.options import TRAIN, PrepareOptions
 from kolossos.data.progress import Progress, no_progress
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.data.tokens.partial import PLAN_FILE, PartialFolder, Plan, existing_output
-from kolossos.data.tokens.stages import make_corpus
+from kolossos.data.tokens.stages import ReadingStopped, make_corpus
 from kolossos.errors import InputError
 from kolossos.files import disk_has_room, write_whole
 from kolossos.stores import COPY_BYTES, LocalStore, Store, cache_folder, open_store
@@ -64,7 +64,8 @@ def prepare(
         progress: told how far each stage is.
 
     Raises:
-        InputError: bad sources or options, or a full disk; ``OUT.partial`` is then removed. Any other end leaves it.
+        InputError: bad sources or options, or a full disk; ``OUT.partial`` is then removed, unless a bad line stopped
+            the reading when some of it was done. Any other end leaves it. Also, if another process is at it.
     """
     options = options or PrepareOptions()
     if workers is not None and workers < 1:
@@ -73,29 +74,54 @@ def prepare(
     partial = PartialFolder(_folder_to_make(store))
     skip = frozenset(folder.resolve() for folder in (partial.out, partial.path, partial.replaced))
     sources = [find_source(argument, skip) for argument in source_arguments or [PYTHON_STDLIB]]
-    given = None if options.tokenizer == TRAIN else Tokenizer.load(options.tokenizer)
-    plan = Plan.of(sources, options.record(given.sha256 if given else None))
+    given = None if options.tokenizer == TRAIN else Tokenizer.load(options.tokenizer, options.end_token)
+    plan = Plan.of(sources, options.record(given.identity if given else None))
     if manifest := existing_output(store, plan, overwrite):
         return Prepared(store, manifest, was_complete=True)
-    made = existing_output(LocalStore(partial.out), plan, overwrite=True) if store.local is None else None
-    if made is None:
-        partial.open(plan)
-        try:
-            with disk_has_room(partial.out.parent, _needed_bytes(sources, options.limit_bytes)):
-                if not partial.is_complete():
-                    workers = workers or os.cpu_count() or 1
-                    made = make_corpus(
-                        partial, sources, options, plan, given_tokenizer=given, workers=workers, progress=progress
-                    )
-                    write_whole(partial.path / MANIFEST_FILE, made.json_text())
-        except InputError:
-            partial.discard()
-            raise
-        made = Manifest.read(partial.path)
-        partial.move_into_place()
-    if store.local is None:
-        _put(partial.out, made, plan, store, progress)
+    with partial.locked():
+        if manifest := existing_output(store, plan, overwrite):  # another process has made it meanwhile
+            return Prepared(store, manifest, was_complete=True)
+        made = existing_output(LocalStore(partial.out), plan, overwrite=True) if store.local is None else None
+        if made is None:
+            partial.open(plan)
+            try:
+                made = _make(partial, sources, options, plan, given, workers or os.cpu_count() or 1, progress)
+            except ReadingStopped as stopped:
+                if partial.has_gathered():
+                    raise _with_work_kept(stopped.error) from stopped.error
+                partial.discard()
+                raise stopped.error from None
+            except InputError:
+                partial.discard()
+                raise
+            partial.move_into_place()
+        if store.local is None:
+            _put(partial.out, made, plan, store, progress)
     return Prepared(store, made, was_complete=False)
+
+
+def _make(
+    partial: PartialFolder,
+    sources: Sequence[Source],
+    options: PrepareOptions,
+    plan: Plan,
+    given: Tokenizer | None,
+    workers: int,
+    progress: Progress,
+) -> Manifest:
+    """Everything, in the partial folder."""
+    with disk_has_room(partial.out.parent, _needed_bytes(sources, options.limit_bytes)):
+        if not partial.is_complete():
+            made = make_corpus(
+                partial, sources, options, plan, given_tokenizer=given, workers=workers, progress=progress
+            )
+            write_whole(partial.path / MANIFEST_FILE, made.json_text())
+        return Manifest.read(partial.path)
+
+
+def _with_work_kept(error: InputError) -> InputError:
+    message = f"{error}; what was read before is kept for the next try"
+    return OptionError(message, error.option) if isinstance(error, OptionError) else InputError(message)
 
 
 def _folder_to_make(store: Store) -> Path:

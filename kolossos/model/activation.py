@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CUBIC = 0.044715
+CLAMPED_SWIGLU = "clamped_swiglu"
+SWIGLU_LIMIT, SWIGLU_ALPHA = 7.0, 1.702  # openai/gpt-oss, gpt_oss/torch/model.py
 SLOPE = 2 * math.sqrt(2 / math.pi)
 
 
@@ -17,6 +19,14 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
         return F.silu
     assert name == "gelu_tanh", name
     return _gelu
+
+
+def gated(name: str, gate: Tensor, up: Tensor) -> Tensor:
+    """The hidden layer of a gated MLP; "clamped_swiglu" bounds both and adds one to ``up`` (GPT-OSS)."""
+    if name != CLAMPED_SWIGLU:
+        return activation(name)(gate) * up
+    gate, up = gate.clamp(max=SWIGLU_LIMIT), up.clamp(-SWIGLU_LIMIT, SWIGLU_LIMIT)
+    return gate * torch.sigmoid(gate * SWIGLU_ALPHA) * (up + 1)
 
 
 def activation_backward(name: str) -> Callable[[Tensor, Tensor], Tensor]:

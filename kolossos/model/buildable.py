@@ -13,6 +13,8 @@ def obstacles(spec: ModelSpec) -> list[str]:
         "shared experts (moe.shared_dim)": moe is not None and moe.shared_dim is not None,
         "dense first layers (first_dense_layers)": moe is not None and spec.first_dense_layers > 0,
         "layers without experts in between (moe.every)": moe is not None and moe.every > 1,
+        "clamped_swiglu but in experts with biases": spec.activation == "clamped_swiglu"
+        and (spec.ffn_dim is not None or moe is None or not moe.bias),
     }
     return [feature for feature, present in found.items() if present]
 

@@ -1,4 +1,4 @@
-"""The decoder: embedding, layers, final norm, output. Grok-1, Grok-2, Mixtral and Llama are values of one ModelSpec.
+"""The decoder: embedding, layers, final norm, output. Every family is values of one ModelSpec.
 
 Shapes: B batch, S sequence, T cached positions, D dim, V vocabulary, L layers, E experts.
 """
@@ -45,10 +45,10 @@ class Layer(nn.Module):
         super().__init__()
         self.branch_scale = spec.branch_scale
         self.recompute_feed_forward = False
-        self.attention_norm = RMSNorm(spec.dim, spec.norm_eps)
+        self.attention_norm = RMSNorm(spec.dim, spec.norm_eps) if spec.pre_norm else None
         self.attention = Attention(spec)
-        self.ffn_norm = RMSNorm(spec.dim, spec.norm_eps)
-        self.mlp = GatedMLP(spec.dim, spec.ffn_dim, spec.activation) if spec.ffn_dim else None
+        self.ffn_norm = RMSNorm(spec.dim, spec.norm_eps) if spec.pre_norm else None
+        self.mlp = GatedMLP(spec.dim, spec.ffn_dim, spec.activation, spec.mlp_bias) if spec.ffn_dim else None
         self.moe = MixtureOfExperts(spec.dim, spec.moe, spec.activation) if spec.moe else None
         self.attention_post_norm = RMSNorm(spec.dim, spec.norm_eps) if spec.post_norm else None
         self.ffn_post_norm = RMSNorm(spec.dim, spec.norm_eps) if spec.post_norm else None
@@ -57,9 +57,9 @@ class Layer(nn.Module):
         self, x_BSD: Tensor, context: AttentionContext, cache: LayerCache | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
         """The residual stream after this layer, and (balance, z, load_E) where it has experts."""
-        attended = self.attention(self.attention_norm(x_BSD), context, cache)
+        attended = self.attention(self.attention_norm(x_BSD) if self.attention_norm else x_BSD, context, cache)
         x_BSD = x_BSD + (self.attention_post_norm(attended) if self.attention_post_norm else attended)
-        normed = self.ffn_norm(x_BSD)
+        normed = self.ffn_norm(x_BSD) if self.ffn_norm else x_BSD
         if self.recompute_feed_forward and self.training:
             branch, losses = checkpoint(self._feed_forward, normed, use_reentrant=False)  # type: ignore[misc]
         else:
@@ -153,7 +153,10 @@ class Decoder(nn.Module):
         )
         x_BSD = self._embedded(self.own(tokens_BS), dtype) if self.part.first else tokens_BS
         losses = []
-        for i, layer in enumerate(self.layers):
+        windows = [self.spec.window_of(number) for number in self.part.layers]
+        contexts = {window: context.within(window, *tokens_BS.shape[:2]) for window in set(windows)}
+        for i, (layer, window) in enumerate(zip(self.layers, windows, strict=True)):
+            context = contexts[window]
             if self.recompute_layers and self.training:
                 x_BSD, layer_losses = checkpoint(layer, x_BSD, context, use_reentrant=False)  # type: ignore[misc]
             else:

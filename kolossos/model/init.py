@@ -33,7 +33,9 @@ PIECE = 1 << 16  # elements made at a time: their words and indices stay in the 
 def initialize(model: Model, seed: int) -> Model:
     """Fill every parameter of ``model`` (already on a real device; a part or shards of one, too) and return it."""
     for name, parameter in model.named_parameters():
-        if "norm" in name:
+        if name.endswith(("bias", "sinks")):
+            held_tensor(parameter).zero_()
+        elif "norm" in name:
             held_tensor(parameter).fill_(_norm_scale(model.spec, name))
         else:
             values = normal_values(seed, name, tuple(parameter.shape), held_slices(parameter))

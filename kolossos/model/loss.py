@@ -13,8 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IGNORE = -1
-CHUNK_BYTES = 8 << 20  # of one chunk's logits: large enough for the matrix units, small beside a model's activations
+from kolossos.specs.tokens import IGNORED_TARGET
+
+CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 128 << 20}
+"""Of one chunk's logits: large enough for the matrix units, small beside a model's activations. Each chunk also adds to
+the gradient of the whole matrix, on a GPU 16 of the 160 ms of a step with 128 chunks (benchmarks/gpu_step.py)."""
 
 
 ChunkLoss = Callable[[Tensor, Tensor, Tensor, float, float | None], tuple[Tensor, Tensor, Tensor, Tensor]]
@@ -28,7 +31,7 @@ def linear_cross_entropy(
     softcap: float | None,
     chunk_loss: ChunkLoss,
 ) -> Tensor:
-    """Sum (nats, fp32 scalar) of -log p(target) over tokens whose target is not ``IGNORE``.
+    """Sum (nats, fp32 scalar) of -log p(target) over tokens whose target is not ``IGNORED_TARGET``.
 
     ``chunk_loss`` is the function of that name below, or a compiled form of it.
     """
@@ -41,7 +44,7 @@ def linear_cross_entropy(
         logits = F.linear(hidden, weight).to(total.dtype) * multiplier
         if softcap is not None:
             logits = softcap * torch.tanh(logits / softcap)
-        total += F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
+        total += F.cross_entropy(logits, targets, ignore_index=IGNORED_TARGET, reduction="sum")
     return total
 
 
@@ -95,11 +98,11 @@ def chunk_loss(
     """
     logits_CV, slope_CV = _capped(product_CV, multiplier, softcap)
     largest_C1 = logits_CV.amax(-1, keepdim=True)
-    exp_CV = torch.exp(logits_CV - largest_C1)
+    exp_CV = logits_CV.sub_(largest_C1).exp_()  # in place: new memory costs more than the arithmetic, not compiled
     total_C = exp_CV.sum(-1)
     d_product_CV = (exp_CV if slope_CV is None else exp_CV * slope_CV).to(product_CV.dtype)
     target_C1, slope_C1 = _capped(target_product_C1, multiplier, softcap)
-    counted_C = targets_C != IGNORE
+    counted_C = targets_C != IGNORED_TARGET
     distance_C = (largest_C1 - target_C1)[:, 0]
     loss = ((distance_C + total_C.log()) * counted_C).sum()
     d_target_C = torch.exp(-distance_C) - total_C
@@ -128,5 +131,6 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
 
 
 def _chunks(hidden_ND: Tensor, targets_N: Tensor, vocab: int) -> Iterator[tuple[Tensor, Tensor]]:
-    rows = max(64, CHUNK_BYTES // (hidden_ND.element_size() * vocab))
+    chunk_bytes = CHUNK_BYTES["cuda" if hidden_ND.is_cuda else "cpu"]
+    rows = max(64, chunk_bytes // (hidden_ND.element_size() * vocab))
     return zip(hidden_ND.split(rows), targets_N.split(rows), strict=True)

@@ -9,12 +9,12 @@ from kolossos.model.linear import Linear
 class GatedMLP(nn.Module):
     """[..., dim] -> [..., dim] through a hidden width of ``hidden_dim``."""
 
-    def __init__(self, dim: int, hidden_dim: int, activation_name: str):
+    def __init__(self, dim: int, hidden_dim: int, activation_name: str, bias: bool = False):
         super().__init__()
         self.activation = activation(activation_name)
-        self.gate = Linear(dim, hidden_dim)
-        self.up = Linear(dim, hidden_dim)
-        self.down = Linear(hidden_dim, dim)
+        self.gate = Linear(dim, hidden_dim, bias)
+        self.up = Linear(dim, hidden_dim, bias)
+        self.down = Linear(hidden_dim, dim, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(self.activation(self.gate(x)) * self.up(x))

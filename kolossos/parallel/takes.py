@@ -16,6 +16,7 @@ def require_takes(layout: Layout, model: ModelSpec) -> None:
 
 def _reasons(layout: Layout, model: ModelSpec) -> Iterator[str]:
     yield from _about_tensors(layout, model)
+    yield from _about_positions(layout, model)
     yield from _about_experts(layout, model)
     yield from _about_stages(layout, model)
     if layout.sharding == "none" and layout.dp_shard > 1:
@@ -38,6 +39,27 @@ def _about_tensors(layout: Layout, model: ModelSpec) -> Iterator[str]:
     for name, size in widths.items():
         if size % layout.tp:
             yield f"tp = {layout.tp} does not divide the model's {name} = {size}"
+    moe_bias = model.moe is not None and model.moe.bias
+    uncut = {
+        "qkv_bias": model.qkv_bias,
+        "attn_output_bias": model.attn_output_bias,
+        "mlp_bias": model.mlp_bias,
+        "moe.bias": moe_bias,
+        "attn_sinks": model.attn_sinks,
+        "qk_norm = 'whole'": model.qk_norm == "whole",
+    }
+    for name, there in uncut.items():
+        if layout.tp > 1 and there:
+            yield f"tp = {layout.tp} does not cut a model with {name} yet; set it to 1"
+    for axis in ("ep", "etp"):
+        if getattr(layout, axis) > 1 and moe_bias:
+            yield f"{axis} = {getattr(layout, axis)} does not cut experts with biases (moe.bias) yet; set it to 1"
+
+
+def _about_positions(layout: Layout, model: ModelSpec) -> Iterator[str]:
+    for name, there in {"attn_windows": any(model.attn_windows), "attn_sinks": model.attn_sinks}.items():
+        if layout.cp > 1 and there:
+            yield f"cp = {layout.cp} does not cut the sequences of a model with {name} yet; set it to 1"
 
 
 def _about_experts(layout: Layout, model: ModelSpec) -> Iterator[str]:

@@ -34,7 +34,7 @@ def subject_of_simulation(values: dict[str, Any], path: Path) -> Subject:
             raise InputError(f"{path}: key 'inputs.{key}' = {name!r}: expected a name of the catalogue")
     model = load_model(model_name)
     cluster, remarks = cluster_of(cluster_name)
-    layout = Layout(seq_len=model.max_seq_len, micro_batch_size=1, global_batch_size=1)
+    layout = Layout(seq_len=model.max_seq_len, micro_batch_size=1, global_batch_size=1, precision="bf16")
     n_gpus = sum(count for _, count in pools)
     return Subject(
         kind="simulation",

@@ -6,6 +6,7 @@ import platform
 import subprocess
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import kolossos
 from kolossos.errors import InputError
@@ -16,7 +17,8 @@ CPUINFO = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class Environment:
-    """Versions, the processor or card, its cores, the threads in use, and the measured peak in FLOP/s.
+    """Versions, the processor or card, its cores, the threads in use and how they wait, and the measured
+    peak in FLOP/s; precision_choice: what was measured to choose the precision when the run began.
 
     None where a record does not say: records of other versions have other keys.
     """
@@ -30,9 +32,20 @@ class Environment:
     threads: int | None = None
     measured_peak_flops: float | None = None
     compile: str | None = None
+    waiting: str | None = None
+    precision_choice: dict[str, Any] | None = None
 
     @classmethod
-    def here(cls, *, torch: str, device: str, threads: int, measured_peak_flops: float, compiled: str) -> "Environment":
+    def here(
+        cls,
+        *,
+        torch: str,
+        device: str,
+        threads: int,
+        measured_peak_flops: float,
+        compiled: str,
+        precision_choice: dict[str, Any] | None = None,
+    ) -> "Environment":
         """Of this process; the caller knows what only torch can tell."""
         return cls(
             kolossos=kolossos.__version__,
@@ -44,6 +57,8 @@ class Environment:
             threads=threads,
             measured_peak_flops=measured_peak_flops,
             compile=compiled,
+            waiting=os.environ.get("OMP_WAIT_POLICY", "torch's default").lower(),
+            precision_choice=precision_choice,
         )
 
     def write(self, path: Path) -> None:

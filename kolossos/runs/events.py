@@ -7,13 +7,12 @@ says which it was; `read_events` gives it back as the float.
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from kolossos.files import write_whole
+from kolossos.files import AppendFile, write_whole
 
 Kind = Literal["train", "skipped", "validation"]
 """train: a step that was kept; skipped: one that changed nothing, for its loss or gradient was not finite; validation:
@@ -70,23 +69,25 @@ def require_registered(kind: str, values: Mapping[str, float]) -> None:
 
 
 class EventFile:
-    """Appends to metrics.jsonl."""
+    """Appends to metrics.jsonl: a line is there whole or not at all, and OSError says that it is not."""
 
     def __init__(self, path: Path, resume_step: int):
         """Events after ``resume_step`` of an interrupted part are dropped: those steps are computed again."""
         kept = [_line(e.pop("step"), e.pop("kind"), e) for e in _events_until(path, resume_step)]
         header = json.dumps({"step": 0, "kind": UNITS, **{name: metric.unit for name, metric in METRICS.items()}})
         write_whole(path, "".join(line + "\n" for line in (header, *kept)))
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
+        self._file = AppendFile(path)
 
     def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
         """One event; ValueError if it has what METRICS does not allow."""
         require_registered(kind, values)
-        self._file.write(_line(step, kind, values) + "\n")
-        self._file.flush()
+        self._file.append(f"{_line(step, kind, values)}\n".encode())
+
+    def sync(self) -> None:
+        """Flush to the disk: before a checkpoint is there, the events of its steps are."""
+        self._file.sync()
 
     def close(self) -> None:
-        os.fsync(self._file.fileno())
         self._file.close()
 
 
@@ -96,7 +97,7 @@ def read_events(path: Path, kind: Kind | None = None) -> list[dict[str, Any]]:
     Values may be NaN or infinite.
     """
     events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             event = json.loads(line)
         except ValueError:

@@ -1,9 +1,10 @@
 """Where the files of a run lie. Every file name of a run folder is spelt here.
 
-run.toml           the resolved run file
+run.toml           the resolved run file; a folder with it is a run
+lock               who trains here now (kolossos/runs/lock.py)
 promise.json       what a plan said, if a plan made the run file
 environment.json   software, machine, measured peak
-tokenizer.json     so that the folder can be used without the data
+tokenizer.json     so that the folder can be used without the data (with tokenizer_config.json, if there is one)
 metrics.jsonl      one event a line; the first gives the units
 tensorboard/       the same for TensorBoard
 checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
@@ -15,6 +16,7 @@ report/            what `kolossos report` writes
 from dataclasses import dataclass
 from pathlib import Path
 
+TOKENIZER_CONFIG = "tokenizer_config.json"
 RUN_FILE = "run.toml"
 RUNS_FOLDER = "runs"  # where a run goes that is not told where
 
@@ -30,6 +32,10 @@ class RunPaths:
         return self.folder / RUN_FILE
 
     @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+    @property
     def promise(self) -> Path:
         return self.folder / "promise.json"
 
@@ -40,6 +46,10 @@ class RunPaths:
     @property
     def tokenizer(self) -> Path:
         return self.folder / "tokenizer.json"
+
+    @property
+    def tokenizer_config(self) -> Path:
+        return self.folder / TOKENIZER_CONFIG
 
     @property
     def metrics(self) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kolossos.files import whole_file
 from kolossos.runs.events import read_events
 
 
@@ -40,7 +41,8 @@ def plot_run(metrics: Path, out: Path, title: str) -> None:
         axes[1].grid(alpha=0.3)
     axes[-1].set_xlabel("tokens (millions)")
     out.parent.mkdir(exist_ok=True)
-    figure.savefig(out, dpi=120)
+    with whole_file(out) as file:
+        figure.savefig(file, dpi=120, format="png")
 
 
 def _smooth(values: np.ndarray, share: float = 0.03) -> np.ndarray:

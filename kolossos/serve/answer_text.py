@@ -8,8 +8,9 @@ from kolossos.data.tokenizer import StreamDecoder, Tokenizer
 class AnswerText:
     """Tokens in, pieces of text out. A piece is held back while it may be the beginning of a stop text."""
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]):
-        self._decoder = StreamDecoder(tokenizer)
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str], begins: bool = False):
+        """``begins``: the answer is the beginning of a text, not the continuation of one."""
+        self._decoder = StreamDecoder(tokenizer, begins)
         self._stop = stop
         self._held = ""
         self.stopped = False

@@ -11,6 +11,8 @@ from kolossos.serve.generate import TokenEvent, generate
 from kolossos.serve.options import GenerationOptions
 
 BATCH = 32  # sequences at once
+NOT_OF_JSON = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *range(0xD800, 0xE000))}
+"""Control characters that JSON may hold as they are, and half characters that no encoding holds: escaped, too."""
 
 
 @dataclass
@@ -39,7 +41,9 @@ class Completions:
         """One JSON object: completions, new_tokens, seconds, tokens_per_s."""
         rate = self.new_tokens / self.seconds
         totals = {"new_tokens": self.new_tokens, "seconds": round(self.seconds, 4), "tokens_per_s": round(rate, 2)}
-        return json.dumps({"completions": [asdict(c) for c in self.completions], **totals}, ensure_ascii=False)
+        return json.dumps(
+            {"completions": [asdict(c) for c in self.completions], **totals}, ensure_ascii=False
+        ).translate(NOT_OF_JSON)
 
     def to_text(self, prompts: Sequence[str]) -> str:
         """Each prompt with its continuation, under a heading where there is more than one."""

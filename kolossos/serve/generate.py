@@ -58,7 +58,7 @@ def generate(
             raise InputError(
                 f"prompt {index} has {len(start)} tokens and the model's context {limit}: no room for an answer"
             )
-    live = [_Sequence(index, len(start), limit, tokenizer, options) for index, start in enumerate(starts, first_index)]
+    live = [_Sequence(index, start, limit, tokenizer, options) for index, start in enumerate(starts, first_index)]
     if not live:
         return
     cache = KeyValueCache(model, len(live), max(map(len, starts)) + 1)
@@ -80,11 +80,11 @@ def generate(
 class _Sequence:
     """One sequence while it grows. ``length`` counts prompt and new tokens."""
 
-    def __init__(self, index: int, length: int, limit: int, tokenizer: Tokenizer, options: GenerationOptions):
-        self.index, self.length, self.limit = index, length, limit
+    def __init__(self, index: int, start: list[int], limit: int, tokenizer: Tokenizer, options: GenerationOptions):
+        self.index, self.length, self.limit = index, len(start), limit
         self.left = options.max_new_tokens
-        self.end_token = tokenizer.eos_id
-        self.text = AnswerText(tokenizer, options.stop)
+        self.stop_ids = tokenizer.stop_ids
+        self.text = AnswerText(tokenizer, options.stop, begins=tokenizer.is_special(start[-1]))
         self.generator = sequence_generator(options.seed, index)
         self.finish: Finish | None = None
 
@@ -92,14 +92,14 @@ class _Sequence:
         """Count the token, and say what it brings."""
         self.length += 1
         self.left -= 1
-        text = "" if token == self.end_token else self.text.push(token)
+        text = "" if token in self.stop_ids else self.text.push(token)
         self.finish = self._reason(token)
         if self.finish not in (None, "stop text"):
             text += self.text.finish()
         return TokenEvent(self.index, token, text, self.finish)
 
     def _reason(self, token: int) -> Finish | None:
-        if token == self.end_token:
+        if token in self.stop_ids:
             return "end token"
         if self.text.stopped:
             return "stop text"

@@ -11,11 +11,18 @@ from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.huggingface import load_huggingface
 from kolossos.model.huggingface.config import CONFIG_FILE
+from kolossos.model.huggingface.export import GENERATION_CONFIG_FILE
 from kolossos.runs.folder import RunFolder
 from kolossos.runs.paths import is_run_folder
+from kolossos.specs.counts import count_parameters
 from kolossos.specs.tokens import CHAT_TOKENS
 from kolossos.train.checkpoints.checkpoint import Checkpoint
+from kolossos.train.checkpoints.names import committed_steps
+from kolossos.train.first_weights import trained_model
 from kolossos.train.start import checkpoints_of
+
+TOKENS_FOR_A_PARAMETER = 20
+"""Of the best use of a budget of compute (Hoffmann et al. 2022, arXiv:2203.15556, table 3)."""
 
 
 def load_for_generation(
@@ -48,11 +55,12 @@ def load_weights(path: Path, step: int | None, say: Callable[[str], None]) -> tu
         if step is not None:
             raise InputError(f"{path}: a Hugging Face folder holds one model, so step {step} says nothing there")
         model, tokenizer = load_huggingface(path), Tokenizer.load(path)
+        tokenizer.stop_ids |= stop_ids(path)
     elif path.is_dir() and not is_run_folder(path):
         raise InputError(f"{path}: neither a run folder (no run.toml) nor a Hugging Face one (no {CONFIG_FILE})")
     else:
         run = RunFolder.open(path)
-        model, tokenizer = load_model(run, step, say), Tokenizer.load(run.files.tokenizer)
+        model, tokenizer = load_model(run, step, say), run_tokenizer(run.files.tokenizer)
     if tokenizer.vocab_size > model.spec.vocab_size:
         raise InputError(
             f"{path}: the tokenizer has {tokenizer.vocab_size} tokens and the model only {model.spec.vocab_size}: "
@@ -61,14 +69,32 @@ def load_weights(path: Path, step: int | None, say: Callable[[str], None]) -> tu
     return model, tokenizer
 
 
+def run_tokenizer(file: Path) -> Tokenizer:
+    """The tokenizer of a run. What a run trains on has an end token before every document: so a text begins."""
+    tokenizer = Tokenizer.load(file)
+    tokenizer.begin_ids = [tokenizer.eos_id]
+    return tokenizer
+
+
+def stop_ids(folder: Path) -> frozenset[int]:
+    """The tokens that end an answer by config.json and generation_config.json: one, a list of them, or none."""
+    found: set[int] = set()
+    for name in (CONFIG_FILE, GENERATION_CONFIG_FILE):
+        try:
+            config = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        value = config.get("eos_token_id") if isinstance(config, dict) else None
+        ids = value if isinstance(value, list) else [] if value is None else [value]
+        if not all(isinstance(i, int) and not isinstance(i, bool) for i in ids):
+            raise InputError(f"{folder / name}: eos_token_id = {value!r}: expected a token id or a list of them")
+        found |= set(ids)
+    return frozenset(found)
+
+
 def load_model(run: RunFolder, step: int | None = None, say: Callable[[str], None] = lambda _: None) -> Decoder:
     """The model in fp32 with the weights of ``step``, or of the newest good checkpoint; in eval mode."""
-    checkpoint = _chosen(run, step, say)
-    with torch.device("meta"):
-        model = Decoder(run.spec.model)
-    model = model.to_empty(device="cpu").requires_grad_(False).eval()
-    checkpoint.load({f"model.{name}": tensor for name, tensor in model.state_dict().items()})
-    return model
+    return trained_model(run, _chosen(run, step, say))
 
 
 def _chosen(run: RunFolder, step: int | None, say: Callable[[str], None]) -> Checkpoint:
@@ -86,6 +112,22 @@ def _chosen(run: RunFolder, step: int | None, say: Callable[[str], None]) -> Che
     if damage:
         raise InputError(f"{found[0].folder} is damaged: {damage}")
     return found[0]
+
+
+def little_training(path: Path, step: int | None = None) -> str | None:
+    """A sentence about a run that has seen far too little text to write well; None for any other, and other folders."""
+    if not is_run_folder(path):
+        return None
+    run = RunFolder.open(path)
+    steps = step or max(committed_steps(run.files.checkpoints), default=0)
+    tokens = steps * run.spec.layout.global_batch_size * run.spec.layout.seq_len
+    each = tokens / count_parameters(run.spec.model).active
+    if each >= TOKENS_FOR_A_PARAMETER:
+        return None
+    return (
+        f"This model has seen {tokens:,} tokens in {steps:,} steps, {each:.2g} for each of its parameters; below "
+        f"about {TOKENS_FOR_A_PARAMETER} expect little sense."
+    )
 
 
 def trained_on_chats(path: Path, tokenizer: Tokenizer) -> bool:

@@ -25,23 +25,24 @@ def chat_by_lines(chat: Chat, lines: Iterable[str], write: Callable[[str], objec
             write("\n")
 
 
-def chat_in_terminal(chat: Chat, title: str) -> None:
-    """Talk until /quit or Ctrl-D."""
+def chat_in_terminal(chat: Chat, title: str, printable: Callable[[str], str]) -> None:
+    """Talk until /quit or Ctrl-D; ``printable`` makes what a model writes safe for a terminal."""
     from rich.console import Console
 
     with contextlib.suppress(ImportError):  # line editing and history, where the system has it
         import readline  # noqa: F401
 
     console = Console(highlight=False)
-    console.print(f"[bold]{title}[/bold]   /help lists the commands")
+    console.print(title, style="bold", markup=False, end="")
+    console.print("   /help lists the commands")
     if not chat.transcript.chat:
         console.print(BASE_MODEL, style="yellow", soft_wrap=True)
 
     def say(text: str) -> None:
-        console.print(text, style="cyan", markup=False, soft_wrap=True)
+        console.print(printable(text), style="cyan", markup=False, soft_wrap=True)
 
     def write(piece: str) -> None:
-        console.file.write(piece)
+        console.file.write(printable(piece))
         console.file.flush()
 
     converse(chat, read=lambda: input("> "), write=write, say=say)

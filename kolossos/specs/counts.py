@@ -1,8 +1,8 @@
 """Counting a ModelSpec: parameters and training FLOPs. Closed forms; tests hold them against PyTorch models.
 
-Not counted, because a ModelSpec does not carry them: biases, learned positions, norms of queries and keys, attention
-sinks, gates of shared experts and multi-token-prediction layers. Together they are below 0.1 % of any large model but
-for the last, which DeepSeek-V3 publishes apart.
+Not counted, because a ModelSpec does not carry them: biases of plain MLPs and of norms, learned positions, gates of
+shared experts and multi-token-prediction layers. Together they are below 0.1 % of any large model but for the last,
+which DeepSeek-V3 publishes apart.
 """
 
 from dataclasses import dataclass, fields
@@ -15,7 +15,7 @@ CHECKPOINT_BYTES_PER_PARAMETER = 14.0
 
 @dataclass(frozen=True)
 class LayerParameters:
-    """Number of scalar parameters of one layer (or, added up, of several), by part."""
+    """Number of scalar parameters of one layer (or, added up, of several), by part; sinks count as biases."""
 
     attention: int = 0
     dense_mlp: int = 0
@@ -24,15 +24,18 @@ class LayerParameters:
     active_experts: int = 0
     router: int = 0
     norms: int = 0
+    biases: int = 0
+    active_biases: int = 0
 
     @property
     def total(self) -> int:
-        return self.attention + self.dense_mlp + self.shared_experts + self.experts + self.router + self.norms
+        matrices = self.attention + self.dense_mlp + self.shared_experts + self.experts + self.router
+        return matrices + self.norms + self.biases
 
     @property
     def active(self) -> int:
         """Parameters that one token passes through."""
-        return self.total - self.experts + self.active_experts
+        return self.total - self.experts + self.active_experts - self.biases + self.active_biases
 
     @property
     def matmul_active(self) -> int:
@@ -80,12 +83,24 @@ def count_parameters(spec: ModelSpec) -> ParameterCount:
 def count_parameters_by_layer_kind(spec: ModelSpec) -> dict[str, LayerKind]:
     """The kinds of layer that ``spec`` has, "dense" and "moe", each with its number and the parameters of one."""
     mlp = (3 if spec.gated_mlp else 2) * spec.dim  # times the hidden width
-    attention, norms = _attention_parameters(spec), _norm_parameters(spec)
+    attention, norms, biases = _attention_parameters(spec), _norm_parameters(spec), _attention_biases(spec)
     kinds: dict[str, LayerKind] = {}
     if spec.n_dense_layers:
-        dense = LayerParameters(attention=attention, dense_mlp=mlp * (spec.ffn_dim or 0), norms=norms)
+        ffn_dim = spec.ffn_dim or 0
+        biases_of_all = biases + _mlp_biases(spec)
+        dense = LayerParameters(
+            attention=attention,
+            dense_mlp=mlp * ffn_dim,
+            norms=norms,
+            biases=biases_of_all,
+            active_biases=biases_of_all,
+        )
         kinds["dense"] = LayerKind(spec.n_dense_layers, dense)
     if spec.moe and spec.n_moe_layers:
+        if spec.dense_beside_experts:
+            biases += _mlp_biases(spec)
+        biases += spec.moe.n_experts if spec.moe.bias else 0  # the router's
+        of_one = (2 if spec.gated_mlp else 1) * spec.moe.expert_dim + spec.dim if spec.moe.bias else 0
         moe = LayerParameters(
             attention=attention,
             dense_mlp=mlp * (spec.ffn_dim or 0) if spec.dense_beside_experts else 0,
@@ -94,6 +109,8 @@ def count_parameters_by_layer_kind(spec: ModelSpec) -> dict[str, LayerKind]:
             active_experts=mlp * spec.moe.expert_dim * spec.moe.top_k,
             router=spec.dim * spec.moe.n_experts,
             norms=norms,
+            biases=biases + of_one * spec.moe.n_experts,
+            active_biases=biases + of_one * spec.moe.top_k,
         )
         kinds["moe"] = LayerKind(spec.n_moe_layers, moe)
     return kinds
@@ -104,11 +121,13 @@ def attention_flops_per_token(spec: ModelSpec, seq_len: int, *, causal: bool = T
 
     Causal: a token sees (seq_len + 1) / 2 positions on average, and only those are counted; otherwise all seq_len.
     Latent attention is counted as it is trained, with keys and values expanded to every head (arXiv:2405.04434,
-    section 2.1.2). Windows (GPT-OSS, Gemma) are not in a ModelSpec: every layer counts as seeing all positions.
+    section 2.1.2). Causal, a layer with a window counts the positions within it.
     """
     v_head_dim = spec.mla.v_head_dim if spec.mla else spec.head_dim
-    seen = (seq_len + 1) / 2 if causal else seq_len
-    return spec.n_layers * 2.0 * spec.n_heads * (spec.head_dim + v_head_dim) * seen
+    per_position = 2.0 * spec.n_heads * (spec.head_dim + v_head_dim)
+    if not causal or not spec.attn_windows:
+        return spec.n_layers * per_position * ((seq_len + 1) / 2 if causal else seq_len)
+    return per_position * sum(_seen(spec.window_of(layer), seq_len) for layer in range(spec.n_layers))
 
 
 def training_flops_per_token(spec: ModelSpec, seq_len: int) -> float:
@@ -118,6 +137,12 @@ def training_flops_per_token(spec: ModelSpec, seq_len: int) -> float:
     attention (`attention_flops_per_token`) once forward and twice backward.
     """
     return 6.0 * count_parameters(spec).matmul_active + 3 * attention_flops_per_token(spec, seq_len)
+
+
+def _seen(window: int, seq_len: int) -> float:
+    """Positions a token sees on average, of ``window`` at most (0: of all)."""
+    reach = min(window or seq_len, seq_len)
+    return (reach * (reach + 1) / 2 + (seq_len - reach) * reach) / seq_len
 
 
 def _attention_parameters(spec: ModelSpec) -> int:
@@ -131,6 +156,17 @@ def _attention_parameters(spec: ModelSpec) -> int:
     return queries + latents + keys_and_values + heads * mla.v_head_dim * d
 
 
+def _attention_biases(spec: ModelSpec) -> int:
+    """Biases and sinks of one layer's attention."""
+    of_qkv = spec.head_dim * (spec.n_heads + 2 * spec.n_kv_heads) if spec.qkv_bias else 0
+    return of_qkv + (spec.dim if spec.attn_output_bias else 0) + (spec.n_heads if spec.attn_sinks else 0)
+
+
+def _mlp_biases(spec: ModelSpec) -> int:
+    return (2 if spec.gated_mlp else 1) * (spec.ffn_dim or 0) + spec.dim if spec.mlp_bias else 0
+
+
 def _norm_parameters(spec: ModelSpec) -> int:
     latents = (spec.mla.q_lora_rank or 0) + spec.mla.kv_lora_rank if spec.mla else 0
-    return spec.dim * (4 if spec.post_norm else 2) + latents
+    heads = {None: 0, "head": 2, "whole": spec.n_heads + spec.n_kv_heads}[spec.qk_norm]
+    return spec.dim * 2 * (spec.pre_norm + spec.post_norm) + latents + heads * spec.head_dim

@@ -94,7 +94,6 @@ class GpuSpec(Spec):
     tdp: PositiveFloat | None = Field(default=None, alias="tdp_watts", description="None: not readable there")
     idle: PositiveFloat | None = Field(default=None, alias="idle_watts", description="drawn with nothing to do")
     usd_per_hour: PositiveFloat | None = Field(default=None, description="rent per GPU-hour")
-    purchase_usd: PositiveFloat | None = None
 
     measured: MeasuredSpec | None = Field(default=None, description="present in a file of `kolossos calibrate`")
 

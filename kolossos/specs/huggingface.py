@@ -1,10 +1,11 @@
 """A Hugging Face config.json as a ModelSpec, for planning: the shape of a model, whoever trained it.
 
-What a ModelSpec does not hold (biases, windows, sinks, ...) is left out and named in the spec's ``source``. Loading
+What a ModelSpec does not hold (learned positions, ALiBi, ...) is left out and named in the spec's ``source``. Loading
 weights is stricter, for there nothing may be left out: `kolossos.model.huggingface`.
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ BY_MODEL_TYPE = {
     "llama": "LlamaForCausalLM",
     "mistral": "MistralForCausalLM",
     "mixtral": "MixtralForCausalLM",
+    "phi3": "Phi3ForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
     "qwen2_moe": "Qwen2MoeForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
@@ -64,7 +66,7 @@ def spec_from_config(config: dict[str, Any], name: str, where: str = CONFIG_FILE
     try:
         values = family.values(config)
         rope, stretch = _rope(config, family.rope_theta)
-        omitted = [part for part in (family.omits, *_omitted(config), stretch) if part]
+        omitted = [part for part in (family.omits, *_omitted(config, family.reads), stretch) if part]
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     except KeyError as error:
@@ -93,11 +95,12 @@ def _text_model(config: dict[str, Any], where: str) -> tuple[str, dict[str, Any]
     raise InputError(f"{where}: architecture {named!r} is not supported{hint}; supported: {', '.join(FAMILIES)}")
 
 
-def _omitted(config: dict[str, Any]) -> list[str]:
+def _omitted(config: dict[str, Any], reads: frozenset[str]) -> list[str]:
     """What this config switches on beyond the plain architecture, and a ModelSpec does not hold."""
-    found = [key for key in ("attention_bias", "mlp_bias", "quantization_config") if config.get(key)]
+    biases = [key for key in ("attention_bias", "mlp_bias") if key not in reads]
+    found = [key for key in (*biases, "quantization_config") if config.get(key)]
     window = config.get("sliding_window")
-    if window and config.get("use_sliding_window", True):
+    if "sliding_window" not in reads and window and config.get("use_sliding_window", True):
         found.append(f"sliding_window = {window}")
     if config.get("num_nextn_predict_layers"):
         found.append(f"num_nextn_predict_layers = {config['num_nextn_predict_layers']}")
@@ -111,12 +114,34 @@ def _rope(config: dict[str, Any], default_theta: float) -> tuple[dict[str, Any],
     theta = rope.get("rope_theta", config.get("rope_theta", config.get("rotary_emb_base", default_theta)))
     kind = rope.get("rope_type", rope.get("type", config.get("rope_type", "default")))
     values: dict[str, Any] = {"rope_theta": float(theta)}
-    if kind != "llama3":
-        return values, "" if kind in ("default", "original") else f"rope {kind}"  # "original": Grok-2's word for none
-    values["rope_scaling"] = {
-        "factor": float(rope["factor"]),
-        "low_freq_factor": float(rope["low_freq_factor"]),
-        "high_freq_factor": float(rope["high_freq_factor"]),
-        "original_max_seq_len": rope["original_max_position_embeddings"],
-    }
+    if kind == "llama3":
+        values["rope_scaling"] = {
+            "factor": float(rope["factor"]),
+            "low_freq_factor": float(rope["low_freq_factor"]),
+            "high_freq_factor": float(rope["high_freq_factor"]),
+            "original_max_seq_len": rope["original_max_position_embeddings"],
+        }
+    elif kind == "yarn":
+        values["rope_yarn"] = _yarn(rope, config)
+    elif kind not in ("default", "original"):  # "original": Grok-2's word for none
+        return values, f"rope {kind}"
     return values, ""
+
+
+def _yarn(rope: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """As transformers reads it (modeling_rope_utils.py); DeepSeek's mscale pair is a factor on cos and sin."""
+    factor, growth = float(rope["factor"]), rope.get("attention_factor")
+    if growth is None and rope.get("mscale") and rope.get("mscale_all_dim"):
+        growth = _mscale(factor, rope["mscale"]) / _mscale(factor, rope["mscale_all_dim"])
+    values = {
+        "factor": factor,
+        "original_max_seq_len": rope.get("original_max_position_embeddings") or config["max_position_embeddings"],
+        "beta_fast": float(rope.get("beta_fast") or 32.0),
+        "beta_slow": float(rope.get("beta_slow") or 1.0),
+        "round_ramp": rope.get("truncate", True),
+    }
+    return values | ({} if growth is None else {"attention_factor": float(growth)})
+
+
+def _mscale(factor: float, mscale: float) -> float:
+    return 0.1 * mscale * math.log(factor) + 1.0 if factor > 1 else 1.0

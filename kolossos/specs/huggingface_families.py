@@ -12,6 +12,7 @@ from typing import Any
 from kolossos.errors import InputError
 
 Config = dict[str, Any]
+SLIDING, FULL = "sliding_attention", "full_attention"
 ACTIVATIONS = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh"}
 
 
@@ -22,6 +23,8 @@ class Family:
     values: Callable[[Config], dict[str, Any]]
     omits: str = ""
     rope_theta: float = 10_000.0
+    reads: frozenset[str] = frozenset()
+    """Of the keys attention_bias, mlp_bias and sliding_window those that ``values`` takes in."""
 
 
 def _shape(c: Config, *, tied: bool = False) -> dict[str, Any]:
@@ -46,33 +49,117 @@ def activation(c: Config) -> str:
     return ACTIVATIONS.get(named, "gelu_tanh")
 
 
-def _llama(c: Config) -> dict[str, Any]:
+def _dense(c: Config) -> dict[str, Any]:
     return _shape(c) | {"ffn_dim": c["intermediate_size"]}
 
 
+def _biases(c: Config, default: bool = False) -> dict[str, Any]:
+    """attention_bias: of queries, keys, values and the output alike."""
+    biased = bool(c.get("attention_bias", default))
+    return {"qkv_bias": biased, "attn_output_bias": biased}
+
+
+def _windows(c: Config, kinds: list[str], window: int | None) -> dict[str, Any]:
+    """The windows of layers of these kinds, as the shortest pattern; one as long as the context is none.
+
+    ``kinds`` stands where config.json has no layer_types.
+    """
+    kinds = c.get("layer_types") or kinds
+    if unknown := sorted(set(kinds) - {SLIDING, FULL}):
+        raise InputError(f"layer_types: {unknown[0]!r} is not supported; known: {SLIDING}, {FULL}")
+    if SLIDING in kinds and not window:
+        raise InputError(f"layer_types names {SLIDING}, but there is no sliding_window")
+    held = 0 if window is None or window >= c["max_position_embeddings"] else window
+    windows = [held if kind == SLIDING else 0 for kind in kinds]
+    if not any(windows):
+        return {}
+    period = next(n for n in range(1, len(windows) + 1) if all(w == windows[i % n] for i, w in enumerate(windows)))
+    return {"attn_windows": tuple(windows[:period])}
+
+
+def _everywhere(c: Config, default: int | None = None) -> dict[str, Any]:
+    """One window for all layers, where there is one."""
+    window = c.get("sliding_window", default)
+    return _windows(c, [SLIDING if window else FULL] * c["num_hidden_layers"], window)
+
+
+def _llama(c: Config) -> dict[str, Any]:
+    return _dense(c) | _biases(c) | {"mlp_bias": bool(c.get("mlp_bias", False))}
+
+
+def _mistral(c: Config) -> dict[str, Any]:
+    return _dense(c) | _everywhere(c, 4096)
+
+
+def _phi3(c: Config) -> dict[str, Any]:
+    return _dense(c) | _everywhere(c)
+
+
+def _upper_windows(c: Config) -> dict[str, Any]:
+    """Qwen's: layers from max_window_layers on, if use_sliding_window."""
+    used = c.get("use_sliding_window", False)
+    first, layers = c.get("max_window_layers", 28), c["num_hidden_layers"]
+    kinds = [SLIDING if used and layer >= first else FULL for layer in range(layers)]
+    return _windows(c, kinds, c.get("sliding_window", 4096) if used else None)
+
+
+def _qwen2(c: Config) -> dict[str, Any]:
+    return _dense(c) | {"qkv_bias": True} | _upper_windows(c)
+
+
+def _qwen3(c: Config) -> dict[str, Any]:
+    return _dense(c | {"head_dim": c.get("head_dim", 128)}) | _biases(c) | {"qk_norm": "head"} | _upper_windows(c)
+
+
+def _qwen3_moe(c: Config) -> dict[str, Any]:
+    used = {"sliding_window": c.get("sliding_window") if c.get("use_sliding_window") else None}
+    return _qwen_moe(c) | _biases(c) | {"qk_norm": "head"} | _everywhere(c | used)
+
+
+def _olmo2(c: Config) -> dict[str, Any]:
+    """arXiv:2501.00656, section 2: norms behind the blocks, and of all queries and keys of a position together."""
+    return _dense(c) | _biases(c) | {"pre_norm": False, "post_norm": True, "qk_norm": "whole"}
+
+
 def _nemotron(c: Config) -> dict[str, Any]:
-    return _llama(c) | {"gated_mlp": False}
+    return _dense(c) | {"gated_mlp": False}
 
 
 def _gemma2(c: Config) -> dict[str, Any]:
     """arXiv:2408.00118, section 2."""
-    return _shape(c, tied=True) | {
+    c = {"head_dim": 256, "hidden_activation": "gelu_pytorch_tanh"} | c
+    layers = range(c["num_hidden_layers"])
+    return {
+        **_shape(c, tied=True),
+        **_biases(c),
         "ffn_dim": c["intermediate_size"],
         "post_norm": True,
-        "attn_scale": c["query_pre_attn_scalar"] ** -0.5,
-        "attn_softcap": c.get("attn_logit_softcapping"),
-        "output_softcap": c.get("final_logit_softcapping"),
+        "attn_scale": c.get("query_pre_attn_scalar", 256) ** -0.5,
+        "attn_softcap": c.get("attn_logit_softcapping", 50.0),
+        "output_softcap": c.get("final_logit_softcapping", 30.0),
         "embedding_multiplier": c["hidden_size"] ** 0.5,
+        **_windows(c, [FULL if n % 2 else SLIDING for n in layers], c.get("sliding_window", 4096)),
     }
 
 
 def _mixtral(c: Config) -> dict[str, Any]:
-    return _shape(c) | {"moe": _experts(c, c["num_local_experts"], c["intermediate_size"], renormalize=True)}
+    moe = _experts(c, c["num_local_experts"], c["intermediate_size"], renormalize=True)
+    return _shape(c) | {"moe": moe} | _everywhere(c)
 
 
 def _gpt_oss(c: Config) -> dict[str, Any]:
-    top_k = c.get("num_experts_per_tok") or c["experts_per_token"]
-    return _mixtral(c | {"num_experts_per_tok": top_k})
+    """openai/gpt-oss, gpt_oss/torch/model.py. Softmax of the chosen logits is that of all of them, renormalized."""
+    c = {"head_dim": 64} | c | {"num_experts_per_tok": c.get("num_experts_per_tok") or c["experts_per_token"]}
+    moe = _experts(c, c["num_local_experts"], c["intermediate_size"], renormalize=True)
+    kinds = [FULL if n % 2 else SLIDING for n in range(c["num_hidden_layers"])]
+    return {
+        **_shape(c),
+        **_biases(c, default=True),
+        "moe": moe | {"bias": True},
+        "activation": "clamped_swiglu",
+        "attn_sinks": True,
+        **_windows(c, kinds, c.get("sliding_window", 128)),
+    }
 
 
 def _experts(c: Config, n_experts: int, expert_dim: int, *, renormalize: bool) -> dict[str, Any]:
@@ -90,7 +177,8 @@ def _qwen_moe(c: Config) -> dict[str, Any]:
         raise InputError(f"mlp_only_layers = {dense}: only the first layers may be dense")
     if dense and every > 1:
         raise InputError("mlp_only_layers together with decoder_sparse_step > 1 is not supported")
-    moe = _experts(c, c["num_experts"], c["moe_intermediate_size"], renormalize=c.get("norm_topk_prob", False)) | {
+    n_experts = c["num_experts"] if "num_experts" in c else c["num_local_experts"]  # transformers 5 writes the latter
+    moe = _experts(c, n_experts, c["moe_intermediate_size"], renormalize=c.get("norm_topk_prob", False)) | {
         "shared_dim": c.get("shared_expert_intermediate_size") or None,
         "every": every,
     }
@@ -199,22 +287,23 @@ def _mpt(c: Config) -> dict[str, Any]:
 
 BIASES = "biases of the linear layers"
 DEEPSEEK = Family(_deepseek)
-QK_NORMS = "norms of queries and keys"
+BIAS, WINDOW = "attention_bias", "sliding_window"
 FAMILIES = {
-    "LlamaForCausalLM": Family(_llama),
-    "MistralForCausalLM": Family(_llama),
-    "MixtralForCausalLM": Family(_mixtral, rope_theta=1e6),
-    "Qwen2ForCausalLM": Family(_llama, "biases of queries, keys and values"),
+    "LlamaForCausalLM": Family(_llama, reads=frozenset({BIAS, "mlp_bias"})),
+    "MistralForCausalLM": Family(_mistral, reads=frozenset({WINDOW})),
+    "MixtralForCausalLM": Family(_mixtral, rope_theta=1e6, reads=frozenset({WINDOW})),
+    "Phi3ForCausalLM": Family(_phi3, reads=frozenset({WINDOW})),
+    "Qwen2ForCausalLM": Family(_qwen2, reads=frozenset({WINDOW})),
     "Qwen2MoeForCausalLM": Family(_qwen_moe, "biases of queries, keys and values, gate of the shared expert"),
-    "Qwen3ForCausalLM": Family(_llama, QK_NORMS),
-    "Qwen3MoeForCausalLM": Family(_qwen_moe, QK_NORMS),
-    "Olmo2ForCausalLM": Family(_llama, QK_NORMS),
+    "Qwen3ForCausalLM": Family(_qwen3, reads=frozenset({BIAS, WINDOW})),
+    "Qwen3MoeForCausalLM": Family(_qwen3_moe, reads=frozenset({BIAS, WINDOW})),
+    "Olmo2ForCausalLM": Family(_olmo2, reads=frozenset({BIAS})),
     "NemotronForCausalLM": Family(_nemotron, "norm biases"),
-    "Gemma2ForCausalLM": Family(_gemma2),
+    "Gemma2ForCausalLM": Family(_gemma2, reads=frozenset({BIAS, WINDOW})),
     "DeepseekV2ForCausalLM": DEEPSEEK,
     "DeepseekV3ForCausalLM": DEEPSEEK,
     "KimiK2ForCausalLM": DEEPSEEK,
-    "GptOssForCausalLM": Family(_gpt_oss, f"{BIASES}, attention sinks", rope_theta=150_000.0),
+    "GptOssForCausalLM": Family(_gpt_oss, rope_theta=150_000.0, reads=frozenset({BIAS, WINDOW})),
     "Llama4ForCausalLM": Family(_llama4, "chunked attention", rope_theta=500_000.0),
     "Llama4ForConditionalGeneration": Family(_llama4, "chunked attention, the image encoder", rope_theta=500_000.0),
     "Grok1ForCausalLM": Family(_grok),

@@ -2,11 +2,12 @@
 
 from typing import Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from kolossos.specs.strict import Spec
 
-Precision = Literal["fp32", "bf16", "fp8", "mxfp8", "nvfp4"]
+Precision = Literal["fp32", "bf16", "fp8", "mxfp8", "nvfp4", "auto"]
+"""Of the products. auto: the machine that trains decides when a run begins; no plan can be made of it."""
 
 
 PLACEMENT = ("tp", "pp", "vp", "cp", "ep", "etp", "dp_shard", "dp_replicate", "schedule", "sharding")
@@ -33,7 +34,7 @@ class Layout(Spec):
     global_batch_size: PositiveInt = 8
     seq_len: PositiveInt = 256
     recompute: Literal["none", "selective", "full"] = "none"
-    precision: Precision = "bf16"
+    precision: Precision = Field(default="auto", description="of products; auto: what is faster on this machine")
     schedule: Literal["1f1b", "zero-bubble"] = "1f1b"
     sharding: Literal["none", "optimizer", "gradients", "parameters"] = "parameters"
 

@@ -1,12 +1,12 @@
 """ModelSpec: the shape of a decoder-only language model, dense or mixture of experts.
 
-One spec describes Grok-1 and Grok-2, and with other values Llama and Mixtral. It says what the
+One spec describes Grok-1 and Grok-2, and with other values the other families. It says what the
 network is, never how it is trained or laid out. Sources of the values stand in the catalogue files.
 """
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from kolossos.specs.strict import Spec
 
@@ -20,6 +20,20 @@ class RopeScaling(Spec):
     original_max_seq_len: PositiveInt
 
 
+class YarnScaling(Spec):
+    """YaRN (arXiv:2309.00071): low rotary frequencies divided by ``factor``, a ramp up to the ones that stay.
+
+    attention_factor multiplies cos and sin; by default 0.1 ln(factor) + 1. round_ramp rounds the ramp's ends outwards.
+    """
+
+    factor: PositiveFloat
+    original_max_seq_len: PositiveInt
+    beta_fast: PositiveFloat = 32.0
+    beta_slow: PositiveFloat = 1.0
+    attention_factor: PositiveFloat | None = None
+    round_ramp: bool = True
+
+
 class MoESpec(Spec):
     """The experts of one layer. The router's softmax runs over all experts before the top-k selection."""
 
@@ -30,6 +44,7 @@ class MoESpec(Spec):
         default=False, description="rescale the selected gates to sum to one (Mixtral); Grok does not"
     )
     router_softcap: PositiveFloat | None = None
+    bias: bool = Field(default=False, description="biases of the router and of the experts' matrices (GPT-OSS)")
     shared_dim: PositiveInt | None = Field(
         default=None, description="width, in total, of the shared experts that every token passes (DeepSeek)"
     )
@@ -75,13 +90,29 @@ class ModelSpec(Spec):
     moe: MoESpec | None = None
     first_dense_layers: int = Field(default=0, ge=0, description="so many first layers have the dense MLP alone")
     branch_scale: PositiveFloat = Field(default=1.0, description="factor on (dense + experts) where a layer has both")
-    activation: Literal["silu", "gelu_tanh"] = "silu"
+    activation: Literal["silu", "gelu_tanh", "clamped_swiglu"] = Field(
+        default="silu", description="of the gate; clamped_swiglu is GPT-OSS's, of gate and up together"
+    )
+    mlp_bias: bool = Field(default=False, description="biases of the dense MLP")
 
     norm_eps: PositiveFloat = 1e-5
+    pre_norm: bool = Field(default=True, description="RMSNorm before each block (OLMo-2 has only those after)")
     post_norm: bool = Field(default=False, description="RMSNorm after each block too, before the residual sum (Grok)")
 
     rope_theta: PositiveFloat = 10_000.0
     rope_scaling: RopeScaling | None = None
+    rope_yarn: YarnScaling | None = None
+    qkv_bias: bool = Field(default=False, description="biases of queries, keys and values (Qwen2)")
+    attn_output_bias: bool = False
+    qk_norm: Literal["head", "whole"] | None = Field(
+        default=None, description="RMSNorm of queries and keys: of each head (Qwen3) or of all together (OLMo-2)"
+    )
+    attn_windows: tuple[NonNegativeInt, ...] = Field(
+        default=(),
+        strict=False,
+        description="positions that layers see, in turn and over again; 0 sees all (Gemma-2: [4096, 0])",
+    )
+    attn_sinks: bool = Field(default=False, description="a learned logit a head that takes weight from keys (GPT-OSS)")
     attn_scale: PositiveFloat | None = Field(default=None, description="factor on q.k; default head_dim^-0.5")
     attn_softcap: PositiveFloat | None = Field(default=None, description="c in c tanh(logits / c)")
     attn_temperature_len: PositiveInt | None = Field(
@@ -105,6 +136,10 @@ class ModelSpec(Spec):
             raise ValueError(f"{self.n_dense_layers} layers without experts, but no ffn_dim for their dense MLP")
         if self.mla and self.head_dim != self.mla.qk_nope_head_dim + self.mla.qk_rope_head_dim:
             raise ValueError(f"head_dim = {self.head_dim} is not qk_nope_head_dim + qk_rope_head_dim of [mla]")
+        if not (self.pre_norm or self.post_norm):
+            raise ValueError("neither pre_norm nor post_norm: a block needs a norm before it, after it, or both")
+        if self.rope_scaling and self.rope_yarn:
+            raise ValueError("both rope_scaling and rope_yarn: rotary frequencies are stretched in one way")
         return self
 
     @property
@@ -121,6 +156,10 @@ class ModelSpec(Spec):
     def dense_beside_experts(self) -> bool:
         """Whether each layer with experts also has the dense branch (Grok-2): so if no layer is dense alone."""
         return self.moe is not None and self.ffn_dim is not None and self.n_dense_layers == 0
+
+    def window_of(self, layer: int) -> int:
+        """How many positions layer number ``layer`` sees, itself included; 0: all."""
+        return self.attn_windows[layer % len(self.attn_windows)] if self.attn_windows else 0
 
     @property
     def attention_scale(self) -> float:

@@ -1,4 +1,4 @@
-"""``--set key=value``: change single values of a specification from the command line."""
+"""Single values of a specification, changed by ``key=value``."""
 
 import tomllib
 from typing import Any
@@ -7,19 +7,19 @@ from kolossos.errors import InputError
 
 
 def apply_overrides(
-    values: dict[str, Any], overrides: list[str], option: str = "--set", example: str = "optimizer.lr=0.001"
+    values: dict[str, Any], overrides: list[str], what: str = "setting", example: str = "optimizer.lr=0.001"
 ) -> None:
     """Set dotted keys in ``values`` in place; a value is read as TOML, or as a plain string where it is none."""
     for override in overrides:
         key, separator, text = override.partition("=")
         parts = key.strip().split(".")
         if not separator or not all(parts):
-            raise InputError(f"{option} {override}: expected key=value, such as {example}")
+            raise InputError(f"{what} {override}: expected key=value, such as {example}")
         table = values
         for part in parts[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise InputError(f"{option} {override}: '{part}' is a value, not a table")
+                raise InputError(f"{what} {override}: '{part}' is a value, not a table")
         table[parts[-1]] = _value(text.strip())
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from kolossos.errors import InputError
 from kolossos.specs.catalogue import load_model
@@ -25,8 +33,11 @@ Fraction = NonNegativeFloat
 class DataSpec(Spec):
     """Where the prepared tokens lie, and whether documents attend across their borders."""
 
-    path: str
-    mask_documents: bool = True
+    path: str = Field(description="the folder that `kolossos data prepare` made, or a URL that fsspec opens")
+    mask_documents: bool = Field(default=True, description="no token attends across the border of its document")
+    sha256: str | None = Field(
+        default=None, description="of the data's files; written when a run begins, other data are refused from then on"
+    )
 
 
 class OptimizerSpec(Spec):
@@ -100,6 +111,22 @@ class ComputeSpec(Spec):
     compile: Literal["auto", "on", "off"] = "auto"
 
 
+class Change(Spec):
+    """What of a run was changed on its way: from ``step`` on the key had another value. Written, never set."""
+
+    step: NonNegativeInt
+    key: str
+    before: bool | int | float | str
+    after: bool | int | float | str
+
+
+class InitSpec(Spec):
+    """Weights to begin with: a run folder, or one in the Hugging Face layout. In a run file, the path alone will do."""
+
+    path: str
+    sha256: str | None = Field(default=None, description="of the weights; written when a run begins")
+
+
 class RunSpec(Spec):
     """One training run."""
 
@@ -115,6 +142,13 @@ class RunSpec(Spec):
     evaluate: EvaluateSpec = EvaluateSpec()
     compute: ComputeSpec = ComputeSpec()
     promise: PromiseSpec | None = None
+    changes: list[Change] = Field(default_factory=list)
+    init: InitSpec | None = None
+
+    @field_validator("init", mode="before")
+    @classmethod
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -126,17 +160,42 @@ class RunSpec(Spec):
 
     def to_toml(self) -> str:
         """The resolved run file: every value spelt out."""
-        return tomli_w.dumps(self.model_dump(exclude_none=True))
+        return tomli_w.dumps(self.model_dump(exclude_none=True, exclude=None if self.changes else {"changes"}))
 
     def with_threads(self, threads: int) -> Self:
         """The same run with so many CPU threads (0: torch's choice)."""
         return self.model_copy(update={"compute": _changed(self.compute, threads=threads)})
+
+    def with_precision(self, precision: str) -> Self:
+        """The same run with products in ``precision``."""
+        return self.model_copy(update={"layout": _changed(self.layout, precision=precision)})
 
     def with_steps(self, steps: int) -> Self:
         """The same run with so many steps; warm-up keeps its share of them, and one step at least if it has any."""
         before = self.schedule
         warmup = max(1, round(before.warmup_steps * steps / before.steps)) if before.warmup_steps else 0
         return self.model_copy(update={"schedule": _changed(before, steps=steps, warmup_steps=warmup)})
+
+    def fitted(self, steps: int) -> Self:
+        """The same run with so many steps, chosen by time: a shorter one is scored and saved as many times."""
+        share = min(1.0, steps / self.schedule.steps)
+        tables = {
+            name: _changed(table, every=max(1, round(table.every * share)) if table.every else 0)
+            for name, table in (("evaluate", self.evaluate), ("checkpoint", self.checkpoint))
+        }
+        return self.with_steps(steps).model_copy(update=tables)
+
+    def with_data(self, sha256: str, path: str | None = None) -> Self:
+        """The same run on the data with this hash, at ``path`` if it is another place."""
+        return self.model_copy(update={"data": _changed(self.data, sha256=sha256, path=path or self.data.path)})
+
+    def with_changes(self, changes: list[Change]) -> Self:
+        """The same run with this history."""
+        return self.model_copy(update={"changes": changes})
+
+    def with_init_sha256(self, sha256: str | None) -> Self:
+        """The same run, its first weights known by their hash."""
+        return self if self.init is None else self.model_copy(update={"init": _changed(self.init, sha256=sha256)})
 
     def with_overrides(self, overrides: list[str], where: str) -> Self:
         """The same run with single values changed; InputError, naming ``where``, if the outcome is no run."""
@@ -151,8 +210,11 @@ class RunSpec(Spec):
         return self.model_copy(update={"promise": None})
 
 
-OPERATIONAL = ("checkpoint", "evaluate", "compute", "promise")
+OPERATIONAL = ("checkpoint", "evaluate", "compute", "promise", "changes")
 """Tables that may change between two parts of one run."""
+
+RECORDED = ("data.path", "schedule.steps")
+"""Keys that may change under conditions, and whose changes are written down."""
 
 
 def load_run(path: Path, overrides: list[str] | None = None) -> RunSpec:

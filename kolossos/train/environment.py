@@ -7,7 +7,7 @@ import torch
 from kolossos.errors import InputError
 from kolossos.runs.environment import Environment, processor_name
 from kolossos.specs.run import ComputeSpec
-from kolossos.train.layouts import require_trainable_precision
+from kolossos.train.precision import PrecisionChoice
 
 PEAK_SECONDS = 0.4
 
@@ -22,20 +22,17 @@ def choose_device(compute: ComputeSpec) -> torch.device:
     return torch.device("cuda" if use_cuda else "cpu")
 
 
-def compute_dtype(precision: str) -> torch.dtype:
-    """The dtype of activations and products."""
-    require_trainable_precision(precision)
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
-
-
-def environment_of(device: torch.device, dtype: torch.dtype, compiled: str) -> Environment:
-    """Software and machine of this process; measures the peak."""
+def environment_of(
+    device: torch.device, dtype: torch.dtype, compiled: str, choice: PrecisionChoice | None = None
+) -> Environment:
+    """Software and machine of this process; measures the peak. ``choice``: of the precision, where there was one."""
     return Environment.here(
         torch=torch.__version__,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
         threads=torch.get_num_threads(),
         measured_peak_flops=measured_peak_flops(device, dtype),
         compiled=compiled,
+        precision_choice=choice.record() if choice else None,
     )
 
 

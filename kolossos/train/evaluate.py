@@ -1,6 +1,5 @@
 """Validation: mean nats a token, and bits per byte of the held-out text."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,27 +15,9 @@ from kolossos.parallel.pipeline import Pipeline
 from kolossos.parallel.sums import RankSums
 from kolossos.specs.run import RunSpec
 from kolossos.specs.tokens import IGNORED_TARGET
+from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.step import MicroBatch
 from kolossos.train.tokens import to_micro_batch
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Sum of nats over ``tokens`` targets, which stand for ``n_bytes`` of text (an end token for none)."""
-
-    nats: float
-    tokens: int
-    n_bytes: int
-
-    @property
-    def loss(self) -> float:
-        """Mean nats a token."""
-        return self.nats / self.tokens
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Bits that the model needs for a byte of text; end tokens are paid for, too."""
-        return self.nats / math.log(2) / self.n_bytes
 
 
 @dataclass(frozen=True)
@@ -53,8 +34,13 @@ ALONE = Scorers()
 
 
 def token_bytes(tokenizer: Tokenizer) -> np.ndarray:
-    """Bytes of text that each token id stands for, (vocab_size,) int64; special tokens stand for none."""
-    return np.array([len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size)], dtype=np.int64)
+    """Bytes of text that each token id stands for, (vocab_size,) int64; special tokens stand for none.
+
+    The end token takes back the space that some tokenizers put before each document.
+    """
+    lengths = np.array([len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size)], dtype=np.int64)
+    lengths[tokenizer.eos_id] = -tokenizer.prefix_bytes
+    return lengths
 
 
 @torch.no_grad()

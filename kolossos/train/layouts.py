@@ -6,7 +6,7 @@ from kolossos.parallel.takes import require_takes
 from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
 
-PRECISIONS = ("bf16", "fp32")
+PRECISIONS = ("auto", "bf16", "fp32")
 
 
 def require_trainable(layout: Layout, model: ModelSpec, processes: int = 1) -> None:
@@ -19,4 +19,6 @@ def require_trainable(layout: Layout, model: ModelSpec, processes: int = 1) -> N
 def require_trainable_precision(precision: str) -> None:
     """InputError if products cannot run in ``precision``."""
     if precision not in PRECISIONS:
-        raise InputError(f"layout.precision = {precision!r} is not available for training yet; use 'bf16' or 'fp32'")
+        raise InputError(
+            f"layout.precision = {precision!r} is not available for training yet; use 'auto', 'bf16' or 'fp32'"
+        )

@@ -1,35 +1,29 @@
 """The training loop: what comes next (a step, a validation, a checkpoint, the end), and going on exactly."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from statistics import median
 
 import torch
 
 from kolossos.errors import InputError
+from kolossos.files import write_failure
 from kolossos.train.bad_steps import STOP_AFTER, on_step
 from kolossos.train.checkpoints.folder import CheckpointFolder
-from kolossos.train.evaluate import Evaluation, spread_batches
-from kolossos.train.interrupt import Interrupt
+from kolossos.train.evaluate import spread_batches
+from kolossos.train.lifecycle.interrupt import Interrupt
+from kolossos.train.lifecycle.longer import step_to_keep
+from kolossos.train.lifecycle.outcome import Evaluation, Outcome
 from kolossos.train.recorder import Recorder, step_values
-from kolossos.train.schedule import lr_factor
+from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import Training
 
+FIRST_SECONDS, MOST_FIRST_STEPS = 2.0, 20  # of the steps that are timed before a run begins
 
-@dataclass
-class Outcome:
-    """How the run in ``folder`` (or this part of it) ended.
 
-    evaluation: of the whole validation split, at the end only; None where nothing was held out.
-    nothing_to_do: the run was finished before.
-    """
-
-    folder: Path
-    step: int
-    finished: bool
-    seconds: float
-    evaluation: Evaluation | None = None
-    nothing_to_do: bool = False
+class _Stopped(Exception):
+    """A validation that is given up, for the run is to end."""
 
 
 @dataclass
@@ -39,33 +33,74 @@ class Loop:
     training: Training
     checkpoints: CheckpointFolder
     recorder: Recorder
+    interrupt: Interrupt = field(default_factory=Interrupt)
+    keep_step: int | None = None  # is saved whatever checkpoint.every says
+    budget: StepBudget | None = None  # of a new run whose number of steps is chosen by time
     _saved: int = field(init=False, default=0)
     _bad_in_a_row: int = field(init=False, default=0)
 
     def run(self) -> Outcome:
-        """Train; a first Ctrl-C ends after the step under way, with a checkpoint.
+        """Train; a signal ends after the step under way, with a checkpoint.
 
         Raises:
-            InputError: too many steps in a row with a loss or gradient that is not finite (bad_steps.py).
+            InputError: too many steps in a row with a loss or gradient that is not finite (bad_steps.py); or what must
+                be written cannot be, such as on a full disk. The line names the last good checkpoint.
         """
         start_time = time.perf_counter()
-        spec = self.training.spec
-        steps = spec.schedule.steps
         done = self._saved = self._resume()
-        with self.recorder.recording(done):
-            with Interrupt() as interrupt:
-                while done < steps and not self.training.wished(interrupt.requested):
-                    self._step(done)
-                    done += 1
-                    if _is_due(done, spec.evaluate.every) and done < steps:
-                        self._validate(done, spec.evaluate.batches)
-                    if _is_due(done, spec.checkpoint.every) and done < steps:
-                        self._save(done)
-            if done > self._saved:
+        try:
+            with self.recorder.recording(done), self.interrupt.patience():
+                done, evaluation, scored = self._train(done)
+                if scored:
+                    self.recorder.plot()
+        except OSError as error:
+            raise self._stopped(write_failure(error)) from error
+        seconds = time.perf_counter() - start_time
+        by = None if scored else self.interrupt.by
+        return Outcome(self.recorder.folder.path, done, scored, seconds, evaluation, stopped_by=by)
+
+    def _train(self, done: int) -> tuple[int, Evaluation | None, bool]:
+        """The steps done, the score at the end, and whether the end was reached and scored."""
+        spec, requested = self.training.spec, self._requested
+        steps, evaluation, scored = spec.schedule.steps, None, False
+        start_time = time.perf_counter()
+        if done and _is_due(done, spec.evaluate.every) and done < steps and not self._scored(done):
+            self._validate(done, spec.evaluate.batches)  # the part before this one ended in it
+        while done < steps and not requested():
+            step_time = time.perf_counter()
+            self._step(done)
+            done += 1
+            if self.budget is not None:
+                now = time.perf_counter()
+                steps = self._refit(self.budget, done, now - step_time, now - start_time)
+            if _is_due(done, spec.evaluate.every) and done < steps:
+                self._validate(done, spec.evaluate.batches)
+            if (_is_due(done, spec.checkpoint.every) or done == self.keep_step) and done < steps:
                 self._save(done)
-            evaluation = self._validate(done, None) if done == steps else None
-            self.checkpoints.finish()
-        return Outcome(self.recorder.folder.path, done, done == steps, time.perf_counter() - start_time, evaluation)
+        if done > self._saved:
+            self._save(done)
+        if done == steps and not requested():
+            evaluation = self._validate(done, None)
+            scored = not requested() or self._scored(done)
+        self.checkpoints.finish()
+        return done, evaluation, scored
+
+    def _requested(self) -> bool:
+        """Whether the run is to end, for a signal came to any rank."""
+        return self.training.wished(self.interrupt.requested)
+
+    def _scored(self, step: int) -> bool:
+        """Whether the writer has written down a validation after ``step``; the same on all ranks."""
+        return self.training.wished(self.recorder.scored(step))
+
+    def _refit(self, budget: StepBudget, done: int, step_seconds: float, spent: float) -> int:
+        """The steps to go for, written into the run file where they are others than before."""
+        schedule = self.training.spec.schedule
+        steps = budget.refit(schedule, done, step_seconds=step_seconds, spent=spent)
+        if steps != schedule.steps:
+            self.training.spec = self.recorder.refit(steps)
+            self.keep_step = self.checkpoints.keep_step = step_to_keep(self.training.spec)
+        return steps
 
     def _resume(self) -> int:
         checkpoint = self.checkpoints.newest_good(self.recorder.say)
@@ -92,45 +127,54 @@ class Loop:
 
     def _save(self, step: int) -> None:
         """Weights that are not finite never become a checkpoint. After a good step they are, and are not looked at."""
-        if self._bad_in_a_row and not all(p.isfinite().all() for p in self.training.model.parameters()):
+        if self._bad_in_a_row and self.training.wished(not self.training.is_finite()):
             raise self._diverged(f"in step {step}, and the weights are damaged")
+        self.recorder.sync()
         self.checkpoints.save(step, self.training.state())
         self._saved = step
 
     def _diverged(self, when: str) -> InputError:
-        self.checkpoints.finish()
-        good = self.checkpoints.all()
-        last = f"the last checkpoint is of step {good[-1].step}" if good else "there is no checkpoint"
-        return InputError(
-            f"{self.recorder.folder.path}: stopped: loss or gradient were not finite {when}; {last}; "
-            f"begin again with a lower optimizer.lr"
-        )
+        return self._stopped(f"loss or gradient were not finite {when}", "; begin again with a lower optimizer.lr")
+
+    def _stopped(self, why: str, what_to_do: str = "; the same command goes on from there") -> InputError:
+        with suppress(InputError):  # why a checkpoint under way could not be written says nothing more
+            self.checkpoints.finish()
+        return InputError(f"{self.recorder.folder.path}: stopped: {why}; {self.checkpoints.last_good()}{what_to_do}")
 
     def _validate(self, step: int, limit: int | None) -> Evaluation | None:
-        """Score about ``limit`` batches of the validation split, or, with progress, all of it."""
+        """Score about ``limit`` batches of the validation split, or, with progress, all of it; nothing if stopped."""
         training = self.training
         split = training.corpus.split("validation")
 
         def progress(tokens: int) -> None:
+            if self._requested():
+                raise _Stopped
             if limit is None:
                 self.recorder.evaluating(tokens, split.n_tokens)
 
-        evaluation = training.evaluate(spread_batches(split, training.spec, limit), progress)
+        batches = spread_batches(split, training.spec, limit)
+        try:
+            evaluation = training.evaluate(batches, progress)
+        except _Stopped:
+            training.model.train()
+            return None
         self.recorder.evaluation(step, evaluation, training.model_for_samples())
         return evaluation
 
 
 def seconds_per_step(training: Training, steps: int = 3) -> float:
-    """Time of a step once everything is compiled; leaves the training at step 0."""
-    times = []
-    for step in range(steps + 1):
+    """Typical time of the first steps once everything is compiled; leaves the training at step 0."""
+    times: list[float] = []
+    while training.wished(
+        len(times) <= steps or (sum(times[1:]) < FIRST_SECONDS and len(times) < MOST_FIRST_STEPS)
+    ):  # any rank: each measures another time, and all must take the same steps
         start = time.perf_counter()
-        training.step(step, 0.0).loss.item()
+        training.step(len(times), 0.0).loss.item()
         times.append(time.perf_counter() - start)
     training.restart()
     if training.device.type == "cuda":
         torch.cuda.synchronize()
-    return min(times[1:])
+    return median(times[1:])
 
 
 def _is_due(step: int, every: int) -> bool:

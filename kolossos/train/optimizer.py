@@ -17,10 +17,14 @@ from kolossos.train.muon import Muon
 
 
 class Optimizer:
-    """The optimizers of one model. ``state()`` names every tensor that a resumed run needs."""
+    """The optimizers of one model. ``state()`` names every tensor that a resumed run needs.
 
-    def __init__(self, model: Held, spec: OptimizerSpec):
+    products: dtype of Muon's iterations, that of the model's products.
+    """
+
+    def __init__(self, model: Held, spec: OptimizerSpec, *, products: torch.dtype = torch.float32):
         self.spec, self._copies = spec, model.copies
+        self._products = products
         self.parameters = dict(model.named_parameters())
         matrices = {n: p for n, p in self.parameters.items() if spec.name == "muon" and _is_matrix(n, p)}
         rest = {n: p for n, p in self.parameters.items() if n not in matrices}
@@ -75,7 +79,15 @@ class Optimizer:
             for name, parameter in parameters.items()
         ]
         spec = self.spec
-        return Muon(list(parameters.values()), momenta, spec.muon_lr, spec.momentum, spec.weight_decay)
+        parameter_list = list(parameters.values())
+        return Muon(
+            parameter_list,
+            momenta,
+            spec.muon_lr,
+            momentum=spec.momentum,
+            weight_decay=spec.weight_decay,
+            products=self._products,
+        )
 
     def _register(self, name: str, tensor: Tensor) -> Tensor:
         self._state[name] = tensor
@@ -84,16 +96,18 @@ class Optimizer:
 
 def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
     """Muon's share: hidden matrices. Embedding, output and router stay with AdamW (Keller Jordan, 2024)."""
-    return parameter.ndim >= 2 and not name.startswith(("embedding", "output")) and "router" not in name
+    named = name.startswith(("embedding", "output")) or "router" in name or name.endswith("bias")
+    return parameter.ndim >= 2 and not named
 
 
 def _groups(
     parameters: dict[str, nn.Parameter], spec: OptimizerSpec
 ) -> Iterator[tuple[tuple[float, float, object], list[nn.Parameter]]]:
-    """Parameters by (factor on the learning rate, weight decay, mesh that holds them): vectors do not decay."""
+    """Parameters by (factor on the learning rate, weight decay, mesh that holds them): vectors, biases do not decay."""
     groups: dict[tuple[float, float, object], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         factor = spec.embedding_lr_factor if name.startswith(("embedding", "output")) else 1.0
-        key = (factor, spec.weight_decay if parameter.ndim >= 2 else 0.0, mesh_of(parameter))
+        decay = spec.weight_decay if parameter.ndim >= 2 and not name.endswith("bias") else 0.0
+        key = (factor, decay, mesh_of(parameter))
         groups.setdefault(key, []).append(parameter)
     yield from groups.items()

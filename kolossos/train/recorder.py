@@ -1,24 +1,29 @@
 """All that a run writes and says, apart from checkpoints. The one place that knows which rank does so.
 
 Every rank has a recorder and calls it alike; on all but the writer (rank 0) it does nothing.
+
+Where a disk takes no more, events that cannot be written are an OSError that ends the run: a run goes on exactly only
+with all of them. Curves, samples, plot and environment are left out, which is said once. A watcher that cannot be heard
+(a closed terminal) ends nothing.
 """
 
 import math
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from kolossos.files import write_failure, write_whole
 from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder
 from kolossos.runs.environment import Environment
-from kolossos.runs.events import EventFile, Kind
+from kolossos.runs.events import EventFile, Kind, read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.runs.plot import plot_run
+from kolossos.runs.tensorboard import TensorBoard
 from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.run import RunSpec
-from kolossos.train.evaluate import Evaluation
+from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.step import StepResult
 
 Sample = Callable[[Decoder], str]
@@ -40,29 +45,9 @@ class Logger(Protocol):
 
     def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None: ...
 
+    def sync(self) -> None: ...
+
     def close(self) -> None: ...
-
-
-class TensorBoard:
-    """Numbers as ``kind/name`` in TensorBoard's event files."""
-
-    def __init__(self, folder: Path, resume_step: int):
-        """What an interrupted part wrote after ``resume_step`` is hidden; from the beginning: deleted."""
-        from tensorboardX import SummaryWriter
-
-        if resume_step == 0:  # a part that died before its first checkpoint left curves, and nothing stays of it
-            shutil.rmtree(folder, ignore_errors=True)
-        part = f".{len(list(folder.glob('events.*'))):04d}"  # files are named by the second, and read in that order
-        purge_step = resume_step + 1 if resume_step else None
-        self._board = SummaryWriter(str(folder), purge_step=purge_step, filename_suffix=part)
-
-    def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            if isinstance(value, float) and math.isfinite(value):
-                self._board.add_scalar(f"{kind}/{name}", value, step)
-
-    def close(self) -> None:
-        self._board.close()
 
 
 class Recorder:
@@ -78,26 +63,36 @@ class Recorder:
         is_writer: bool = True,
     ):
         self.folder, self._watcher, self._environment, self._sample = folder, watcher, environment, sample
-        self._is_writer = is_writer
+        self.is_writer = is_writer
         self._loggers: list[Logger] = []
+        self._left_out: set[str] = set()
 
     def make_folder(self, tokenizer: Path, *, replace: bool = False) -> None:
         """Make the folder of a new run; ``replace``: in place of the one that is there."""
-        if self._is_writer:
+        if self.is_writer:
             RunFolder.create(self.folder.path, self.folder.spec, tokenizer, replace=replace)
 
-    def adopt(self, spec: RunSpec) -> None:
-        """Go on with an existing run under ``spec``."""
-        if self._is_writer:
-            self.folder.adopt(spec)
+    def adopt(self, spec: RunSpec, step: int = 0) -> None:
+        """Go on with an existing run under ``spec``, with the first ``step`` steps as they are."""
+        if self.is_writer:
+            self.folder.adopt(spec, step)
+
+    def refit(self, steps: int) -> RunSpec:
+        """The run under another number of steps, chosen by time."""
+        if self.is_writer:
+            self.folder.refit(steps)
+        return self.folder.spec
 
     @contextmanager
     def recording(self, resume_step: int) -> Iterator[None]:
         """Inside the block events are written; those after ``resume_step`` of an interrupted part are dropped first."""
         files = self.folder.files
-        if self._is_writer:
-            self._environment.write(files.environment)
-            self._loggers = [EventFile(files.metrics, resume_step), TensorBoard(files.tensorboard, resume_step)]
+        if self.is_writer:
+            with self._optional(files.environment.name):
+                self._environment.write(files.environment)
+            self._loggers = [EventFile(files.metrics, resume_step)]
+            with self._optional("TensorBoard's curves"):
+                self._loggers.append(TensorBoard(files.tensorboard, resume_step))
         try:
             yield
         finally:
@@ -105,16 +100,32 @@ class Recorder:
                 logger.close()
             self._loggers = []
 
+    def sync(self) -> None:
+        """What was written is on the disk when this returns; OSError if it cannot be."""
+        for logger in self._loggers:
+            logger.sync()
+
+    def scored(self, step: int) -> bool:
+        """Whether the validation after ``step`` is written down; only the writer knows."""
+        metrics = self.folder.files.metrics
+        return (
+            self.is_writer
+            and metrics.exists()
+            and any(event["step"] == step for event in read_events(metrics, "validation"))
+        )
+
     def say(self, text: str) -> None:
-        if self._is_writer:
-            self._watcher.say(text)
+        if self.is_writer:
+            with suppress(OSError):
+                self._watcher.say(text)
 
     def step(self, step: int, values: Mapping[str, float], seconds: float) -> None:
         """A step (counted from 1) that was kept; ``values`` as from `step_values`."""
         all_values = self._with_speed(step, values, seconds)
         self._write(step, "train", all_values)
-        if self._is_writer:
-            self._watcher.step(step, self.folder.spec.schedule.steps, all_values)
+        if self.is_writer:
+            with suppress(OSError):
+                self._watcher.step(step, self.folder.spec.schedule.steps, all_values)
 
     def skipped(self, step: int, values: Mapping[str, float], seconds: float, in_a_row: int, stop_after: int) -> None:
         """A step that changed nothing, the ``in_a_row``-th in a row."""
@@ -126,8 +137,9 @@ class Recorder:
 
     def evaluating(self, tokens: int, total: int) -> None:
         """Progress of a validation."""
-        if self._is_writer:
-            self._watcher.evaluating(tokens, total)
+        if self.is_writer:
+            with suppress(OSError):
+                self._watcher.evaluating(tokens, total)
 
     def evaluation(self, step: int, evaluation: Evaluation | None, model: Held) -> None:
         """A score of held-out text after ``step``, None where there is no such text; and a sample."""
@@ -140,20 +152,39 @@ class Recorder:
                 f"step {step}: validation loss {evaluation.loss:.3f} nats/token, "
                 f"{evaluation.bits_per_byte:.3f} bits/byte on {evaluation.tokens:,} tokens"
             )
-        if self._sample is not None and self._is_writer:
-            path = self.folder.files.sample(step)
-            path.parent.mkdir(exist_ok=True)
-            text = self._sample(model)  # type: ignore[arg-type]  # whole, where there are samples
-            path.write_text(text, encoding="utf-8")
+        if self._sample is not None and self.is_writer:
+            with self._optional("samples"):
+                path = self.folder.files.sample(step)
+                path.parent.mkdir(exist_ok=True)
+                text = self._sample(model)  # type: ignore[arg-type]  # whole, where there are samples
+                write_whole(path, text.encode(errors="replace"))
 
     def plot(self) -> None:
         """Draw what was recorded so far."""
-        if self._is_writer:
-            plot_run(self.folder.files.metrics, self.folder.files.loss_plot, self.folder.spec.name)
+        if self.is_writer:
+            title = f"{self.folder.path.resolve().name}: {self.folder.spec.model.name}"
+            with self._optional("the plot"):
+                plot_run(self.folder.files.metrics, self.folder.files.loss_plot, title)
 
     def _write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
-        for logger in self._loggers:
-            logger.write(step, kind, values)
+        for events in self._loggers[:1]:
+            events.write(step, kind, values)
+        for curves in self._loggers[1:]:
+            with self._optional("TensorBoard's curves"):
+                curves.write(step, kind, values)
+                continue
+            self._loggers.remove(curves)
+            curves.close()
+
+    @contextmanager
+    def _optional(self, what: str) -> Iterator[None]:
+        """Leave ``what`` out if it cannot be written, and say so once."""
+        try:
+            yield
+        except OSError as error:
+            if what not in self._left_out:
+                self.say(f"{self.folder.path}: {write_failure(error)}: going on without {what}")
+            self._left_out.add(what)
 
     def _with_speed(self, step: int, values: Mapping[str, float], seconds: float) -> dict[str, float]:
         peak = self._environment.measured_peak_flops or math.inf

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from kolossos.data.corpus.batches import Batch, Batches
 from kolossos.data.corpus.corpus import Corpus
-from kolossos.errors import InputError
 from kolossos.model.chunks import Chunks, Held, decoders_of
 from kolossos.model.decoder import Decoder
+from kolossos.model.held import held_tensor
 from kolossos.model.init import initialize
 from kolossos.model.part import ModelPart
 from kolossos.parallel.coordinates import data_rank
@@ -28,9 +28,12 @@ from kolossos.parallel.whole import whole_model
 from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.ranks import ALONE, Ranks
 from kolossos.train.compiling import compile_training
-from kolossos.train.environment import choose_device, compute_dtype
-from kolossos.train.evaluate import Evaluation, Scorers, evaluate, token_bytes
+from kolossos.train.environment import choose_device
+from kolossos.train.evaluate import Scorers, evaluate, token_bytes
+from kolossos.train.lifecycle.data import open_corpus
+from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.optimizer import Optimizer
+from kolossos.train.precision import compute_dtype
 from kolossos.train.step import StepResult, train_step
 from kolossos.train.tokens import micro_batches
 
@@ -95,23 +98,15 @@ class Training:
         """Whether any rank wishes what ``here`` says of this one; the same on all."""
         return any(self.ranks.gather(here))
 
+    def is_finite(self) -> bool:
+        """Whether all weights that are here are finite."""
+        return all(bool(held_tensor(p).isfinite().all()) for p in self.model.parameters())
+
     def restart(self) -> None:
         """Set model and optimizer back to step 0."""
         initialize(self.model, self.spec.seed)
         for tensor in self.optimizer.state().values():
             tensor.zero_()
-
-
-def open_corpus(spec: RunSpec) -> Corpus:
-    """The run's data; InputError if model or layout do not fit it."""
-    corpus = Corpus.open(spec.data.path)
-    vocab = corpus.manifest.tokenizer.vocab_size
-    if vocab > spec.model.vocab_size:
-        raise InputError(
-            f"the tokenizer does not match the model: {spec.data.path} has {vocab} tokens, the model only "
-            f"vocab_size = {spec.model.vocab_size}; set model.vocab_size={vocab}"
-        )
-    return corpus
 
 
 def prepare_training(spec: RunSpec, ranks: Ranks = ALONE) -> Training:
@@ -123,7 +118,7 @@ def prepare_training(spec: RunSpec, ranks: Ranks = ALONE) -> Training:
     batches = Batches(corpus.split("train"), layout.seq_len, layout.global_batch_size, spec.seed)
     model = build_model(spec, mesh, device)
     compiled = compile_training(model, spec.compute.compile, device)
-    optimizer = Optimizer(model, spec.optimizer)
+    optimizer = Optimizer(model, spec.optimizer, products=dtype)
     share = share_of_rank(layout, mesh.rank if mesh else 0)
     lengths = np.zeros(spec.model.vocab_size, dtype=np.int64)
     known = token_bytes(corpus.tokenizer())

@@ -1,21 +1,31 @@
 """Beginning a run, or going on with one, up to its outcome."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from kolossos.runs.events import read_events
+from kolossos.errors import InputError
+from kolossos.files import NO_SPACE, READ_ONLY, write_failure
+from kolossos.runs.environment import Environment
 from kolossos.runs.folder import RunFolder, require_run_folder
 from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.folder import CheckpointFolder
+from kolossos.train.checkpoints.names import committed_steps
 from kolossos.train.checkpoints.ranks import ALONE, Ranks
-from kolossos.train.environment import environment_of
-from kolossos.train.evaluate import Evaluation
-from kolossos.train.loop import Loop, Outcome, seconds_per_step
+from kolossos.train.environment import choose_device, environment_of
+from kolossos.train.first_weights import first_weights
+from kolossos.train.lifecycle.data import data_sha256, facts, open_corpus
+from kolossos.train.lifecycle.interrupt import Interrupt
+from kolossos.train.lifecycle.longer import step_that_stays, step_to_keep
+from kolossos.train.lifecycle.outcome import Outcome, finished_outcome
+from kolossos.train.lifecycle.request import RunRequest
+from kolossos.train.loop import Loop, seconds_per_step
+from kolossos.train.precision import PrecisionChoice, choose_precision
 from kolossos.train.recorder import Recorder, Sample, Watcher
-from kolossos.train.request import RunRequest
-from kolossos.train.setup import open_corpus, prepare_training
+from kolossos.train.schedule import StepBudget
+from kolossos.train.setup import prepare_training
 from kolossos.train.together import agreed, require_equal
 from kolossos.train.waiting import free_threads
 
@@ -29,66 +39,132 @@ def start_run(
     *,
     busy_cores: float = 0.0,
     ranks: Ranks = ALONE,
+    interrupt: Interrupt | None = None,
 ) -> Outcome:
-    """Train until the end or an interruption.
+    """Train until the end or an interruption. Nobody else trains in the folder meanwhile: the caller sees to that.
 
     Args:
         sampler: from the tokenizer's file and the spec to what writes samples, None for no samples.
         busy_cores: cores that other programs use now; a new run leaves them alone.
         ranks: who trains together; all call this with the same request. Rank 0 is the one that writes and speaks.
+        interrupt: hears the signals that end the run early.
 
     Raises:
-        InputError: what cannot be run here; nothing is written then.
+        InputError: what cannot be run here, and nothing is written then; or a disk that takes no more.
     """
     existing, spec = wanted.existing, wanted.spec
-    if existing is not None and (outcome := finished_outcome(existing)) is not None:
+    if existing is not None and (outcome := ranks.gather(finished_outcome(existing, spec))[0]) is not None:
         return outcome
     if existing is None and spec.compute.threads == 0:  # a run keeps its number of threads: others make other sums
         spec = spec.with_threads(ranks.gather(free_threads(torch.get_num_threads(), busy_cores))[0])
     require_equal(ranks, spec)
+    spec, choice = _with_precision(spec, existing, ranks)
+    first = agreed(ranks, lambda: first_weights(spec, existing and checkpoints_of(existing)))
+    spec = spec.with_init_sha256(first.sha256) if first else spec
     agreed(ranks, lambda: open_corpus(spec))
     training = prepare_training(spec, ranks)
+    spec = training.spec = spec.with_data(data_sha256(training.corpus))
+    if first is not None:
+        agreed(ranks, lambda: first.require_tokenizer_of(training))
     folder = existing or RunFolder(wanted.path, spec)
     tokenizer = existing.files.tokenizer if existing else training.corpus.tokenizer_path
     recorder = Recorder(
         folder,
         watcher,
-        environment_of(training.device, training.dtype, training.compiled),
+        environment_of(training.device, training.dtype, training.compiled, choice),
         sample=sampler(tokenizer, spec),
         is_writer=ranks.rank == 0,
     )
-    if existing is None:
-        if wanted.minutes is not None:
+    with disk_of(wanted.path):
+        if existing is None and wanted.minutes is not None:
             recorder.say("compiling, then timing the first steps")
             steps = ranks.gather(round(60 * wanted.minutes / seconds_per_step(training)))[0]
-            training.spec = folder.spec = spec = spec.with_steps(max(LEAST_STEPS, steps))
+            training.spec = folder.spec = spec = spec.fitted(max(LEAST_STEPS, steps))
+        agreed(ranks, lambda: _make_or_adopt(wanted, spec, recorder, tokenizer, choice))
+        agreed(ranks, lambda: require_run_folder(folder.path))  # made by one, seen by all
+        recorder.say(facts(spec, training.corpus))
+        if training.compiled.startswith("off:"):
+            recorder.say(f"torch.compile is {training.compiled}")
+        if training.compiled == "on" and wanted.minutes is None:
+            recorder.say("compiling: the first step takes longer")
+        checkpoints = checkpoints_of(folder, ranks)
+        if first is not None:
+            first.begin(training, checkpoints)
+            recorder.say(f"beginning with the weights of {first.path}")
+        budget = None
+        if existing is None and wanted.minutes is not None and spec.layout.world_size == 1:
+            budget = StepBudget(60 * wanted.minutes)  # with more ranks each would measure another time
+        return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec), budget).run()
+
+
+def _with_precision(spec: RunSpec, existing: RunFolder | None, ranks: Ranks) -> tuple[RunSpec, PrecisionChoice | None]:
+    """The spec of all ranks with a precision that rank 0 chose where it names none; a run keeps what it began with."""
+    if existing is not None:
+        return spec, _recorded_choice(existing)
+    layout = spec.layout
+    if layout.precision != "auto":
+        return spec, None
+    device = agreed(ranks, lambda: choose_device(spec.compute))
+    tokens = layout.micro_batch_size * layout.seq_len
+    choice = ranks.gather(choose_precision(spec.model, tokens, device) if ranks.rank == 0 else None)[0]
+    return spec.with_precision(choice.precision), choice
+
+
+def _make_or_adopt(
+    wanted: RunRequest, spec: RunSpec, recorder: Recorder, tokenizer: Path, choice: PrecisionChoice | None
+) -> None:
+    """The folder of the run as ``spec`` wants it, by the rank that writes."""
+    if not recorder.is_writer:
+        return
+    with disk_of(wanted.path):
+        if wanted.existing is not None:
+            _go_on(wanted.existing, spec, recorder)
+            return
         recorder.make_folder(tokenizer, replace=wanted.replace)
-        recorder.say(f"new run in {folder.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
-    else:
-        recorder.adopt(spec)
-    ranks.gather("made by one")
-    agreed(ranks, lambda: require_run_folder(folder.path))  # seen by all
-    if training.compiled.startswith("off:"):
-        recorder.say(f"torch.compile is {training.compiled}")
-    outcome = Loop(training, checkpoints_of(folder, ranks), recorder).run()
-    recorder.plot()
-    return outcome
+        if choice is not None:
+            recorder.say(f"precision {choice.precision}: {choice.reason}")
+        recorder.say(f"new run in {wanted.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
+
+
+def _go_on(existing: RunFolder, spec: RunSpec, recorder: Recorder) -> None:
+    """Adopt ``spec``; where it asks for another number of steps, drop the steps that it would have done otherwise."""
+    stays, done = step_that_stays(existing, spec), max(committed_steps(existing.files.checkpoints), default=0)
+    if stays < done:
+        recorder.say(f"{existing.path}: going back from step {done:,} to {stays:,}, where the learning rate parts")
+        checkpoints_of(existing).forget_after(stays)
+    before = existing.spec.schedule.steps
+    recorder.adopt(spec, stays)
+    if before != spec.schedule.steps:
+        recorder.say(f"{existing.path}: {spec.schedule.steps:,} steps in place of {before:,}")
+
+
+def _recorded_choice(folder: RunFolder) -> PrecisionChoice | None:
+    """How the precision of an existing run was chosen; None where the run file named it."""
+    environment = Environment.read(folder.files.environment)
+    record = environment.precision_choice if environment else None
+    return PrecisionChoice(**record) if record else None
 
 
 def checkpoints_of(folder: RunFolder, ranks: Ranks = ALONE) -> CheckpointFolder:
     """The checkpoints of a run, saved by ``ranks``."""
-    return CheckpointFolder(folder.files.checkpoints, folder.spec.checkpoint.keep, ranks)
+    keep, keep_step = folder.spec.checkpoint.keep, step_to_keep(folder.spec)
+    return CheckpointFolder(folder.files.checkpoints, keep, ranks, keep_step=keep_step)
 
 
-def finished_outcome(folder: RunFolder) -> Outcome | None:
-    """How a run ended whose last step was done, saved and scored; None for any other."""
-    steps, metrics = folder.spec.schedule.steps, folder.files.metrics
-    events = read_events(metrics, "validation") if metrics.exists() else []
-    scores = [event for event in events if event["step"] == steps]
-    if not scores or all(checkpoint.step != steps for checkpoint in checkpoints_of(folder).all()):
-        return None
-    last = scores[-1]
-    evaluation = None
-    if last["n_tokens"]:
-        evaluation = Evaluation(last["validation_loss"] * last["n_tokens"], last["n_tokens"], last["n_bytes"])
-    return Outcome(folder.path, steps, True, 0.0, evaluation, nothing_to_do=True)
+@contextmanager
+def disk_of(folder: Path) -> Iterator[None]:
+    """Turn what a disk does not take inside the block (temporary files of the compiler, too) into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, OSError) and (cause.errno in NO_SPACE or cause.errno in READ_ONLY):
+                where = cause.filename or folder
+                raise InputError(f"{folder}: stopped: {write_failure(cause)} ({where})") from error
+            if "No space left on device" in str(cause):
+                raise InputError(f"{folder}: stopped: no space left for temporary files; set TMPDIR") from error
+            cause = cause.__cause__ or cause.__context__
+        raise

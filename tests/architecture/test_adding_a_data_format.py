@@ -7,8 +7,8 @@ from pathlib import Path
 
 from overlay import overlay, run
 
-TSV = '''
-"""Tab-separated values with a header line; one document a row."""
+BARS = '''
+"""Values between bars with a header line; one document a row."""
 
 import csv
 
@@ -16,30 +16,30 @@ from kolossos.data.document import Document, Facts
 from kolossos.data.format import Claim, Format
 
 
-class Tsv(Format):
-    name = "tsv"
-    described = ".tsv"
+class Bars(Format):
+    name = "bars"
+    described = ".psv"
     disk_bytes_per_byte = 3
 
     def claim(self, path, named):
-        return Claim.ENDING if path.suffix == ".tsv" else Claim.NONE
+        return Claim.ENDING if path.suffix == ".psv" else Claim.NONE
 
     def read(self, path, text_key, part):
         with open(path, newline="", encoding="utf-8") as file:
-            for row, record in enumerate(csv.DictReader(file, delimiter="\\t"), start=1):
+            for row, record in enumerate(csv.DictReader(file, delimiter="|"), start=1):
                 yield Document(record[text_key], f"{path}: row {row}", row, facts=Facts.of_record(record))
 
 
-FORMAT = Tsv()
+FORMAT = Bars()
 '''
 
 
 def test_one_new_file_is_a_new_data_format(tmp_path: Path) -> None:
     root = overlay(tmp_path)
-    (root / "kolossos" / "data" / "formats" / "tsv.py").write_text(TSV)
+    (root / "kolossos" / "data" / "formats" / "bars.py").write_text(BARS)
     (root / "folder").mkdir()
-    rows = [f"{i}\t{name}\tSome words to learn from, by {name}." for i, name in enumerate(("Ada", "Grace", "Edsger"))]
-    (root / "folder" / "table.tsv").write_text("\n".join(["id\tauthor\ttext", *rows]) + "\n")
+    rows = [f"{i}|{name}|Some words to learn from, by {name}." for i, name in enumerate(("Ada", "Grace", "Edsger"))]
+    (root / "folder" / "table.psv").write_text("\n".join(["id|author|text", *rows]) + "\n")
     made = run(root, "data", "prepare", "folder", "--out", "data", "--vocab-size", "300", "--workers", "2", "--json")
     assert made.returncode == 0, made.stderr
     assert sum(split["documents"] for split in json.loads(made.stdout)["splits"].values()) == 3
@@ -57,8 +57,8 @@ print(*sorted(r.author for split in corpus.manifest.splits for r in corpus.docum
 def test_what_is_unknown_is_named_with_what_is_known(tmp_path: Path) -> None:
     root = overlay(tmp_path)
     (root / "folder").mkdir()
-    (root / "folder" / "table.tsv").write_text("text\nwords\n")
+    (root / "folder" / "table.psv").write_text("text\nwords\n")
     refused = run(root, "data", "prepare", "folder", "--out", "data")
     assert refused.returncode == 2
-    assert ".tsv 1" in refused.stderr
+    assert ".psv 1" in refused.stderr
     assert ".parquet" in refused.stderr

@@ -82,7 +82,7 @@ def _zip(members: dict[str, str]) -> Callable[[Path], Path]:
         (_zip({"data/like.js": "window.YTD.like.part0 = []"}), r"a\.zip: no data/tweets\.js"),
         (_zip({"data/tweets.js": "hello"}), r"data/tweets\.js: does not begin with"),
         (_zip({"data/tweets.js": "window.YTD.tweets.part0 = [{]"}), r"data/tweets\.js: not JSON near '\{\]'"),
-        (_zip({"data/tweets.js": 'window.YTD.tweets.part0 = [{"tweet": {}}]'}), "post 1 has no 'full_text'"),
+        (_zip({"data/tweets.js": 'window.YTD.tweets.part0 = [{"tweet": {}}]'}), r"hold no text \(no_text 1\)"),
         (_zip({"data/tweets.js": "window.YTD.tweets.part0 = [" + " " * 9_000_000}), "times its packed size"),
     ],
 )
@@ -100,19 +100,26 @@ def test_error_in_a_worker_process_is_the_same_line(tmp_path: Path) -> None:
         (tmp_path / f"{name}.jsonl").write_text(GOOD_LINE)
     (tmp_path / "b.jsonl").write_text(GOOD_LINE + "{oops\n")
     places = [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
-    with pytest.raises(InputError, match=r"b\.jsonl:2: not JSON"):
+    with pytest.raises(InputError, match=r"b\.jsonl:2: not JSON.*what was read before is kept"):
         prepare(places, tmp_path / "out", PrepareOptions(vocab_size=300), workers=2)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl", "out.partial"]
 
 
 def test_tokenizer_that_loses_text_is_refused(tmp_path: Path) -> None:
     good = json.loads(Tokenizer.train(["abc"], 300)._json_text)
-    good["normalizer"] = {"type": "Lowercase"}
+    drops_spaces = {"type": "WhitespaceSplit"}
+    good["pre_tokenizer"] = {
+        "type": "Sequence",
+        "pretokenizers": [drops_spaces, *good["pre_tokenizer"]["pretokenizers"]],
+    }
     (tmp_path / "tokenizer.json").write_text(json.dumps(good))
-    (tmp_path / "a.txt").write_text("Text with Capitals that a lowercasing tokenizer loses.")
-    options = PrepareOptions(tokenizer=str(tmp_path / "tokenizer.json"))
+    fine = "-this-document-has-no-space-at-all-and-comes-back"
+    for number in range(100):  # every document is checked, not the first ones alone
+        (tmp_path / f"0{number:03}.txt").write_text(f"{number}-{'xyz'[number % 3] * number}{fine}")
+    (tmp_path / "a.txt").write_text("Text with spaces that such a tokenizer loses.")
+    options = PrepareOptions(tokenizer=str(tmp_path / "tokenizer.json"), near_threshold=None)
     with pytest.raises(InputError, match=r"does not match the data: it loses text of .*a\.txt"):
-        prepare([str(tmp_path / "a.txt")], tmp_path / "out", options, workers=1)
+        prepare([str(file) for file in sorted(tmp_path.glob("*.txt"))], tmp_path / "out", options, workers=1)
     assert not list(tmp_path.glob("out*"))
 
 

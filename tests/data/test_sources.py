@@ -8,8 +8,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from kolossos.data import records
+from kolossos.data.document import Document
 from kolossos.data.documents.sources import PYTHON_STDLIB, find_source
-from kolossos.data.formats import all_formats, format_named, x_archive
+from kolossos.data.formats import all_formats, format_named
 from kolossos.data.options import PrepareOptions
 from kolossos.data.prepare import prepare
 from kolossos.errors import InputError
@@ -23,6 +25,7 @@ def texts_of(place: Path, text_key: str = "text") -> list[str]:
         document.text
         for file in source.files
         for document in format_named(file.format).read(Path(file.path), text_key, None)
+        if isinstance(document, Document)
     ]
 
 
@@ -93,7 +96,7 @@ def _script(name: str, posts: list[dict]) -> str:
 
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
 def test_x_archive_gives_the_posts_of_the_account(chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(x_archive, "CHUNK_CHARACTERS", max(chunk, 40))
+    monkeypatch.setattr(records, "CHUNK_CHARACTERS", max(chunk, 40))
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
         for name, posts in PARTS.items():
             packed.writestr(name, _script(name, posts))
@@ -137,7 +140,11 @@ def test_archive_of_2012_with_a_file_a_month(tmp_path: Path) -> None:
     source = find_source(str(tmp_path / "x.zip"))
     (file,) = source.files
     found = list(format_named(file.format).read(Path(file.path), "text", None))
-    assert [document.text for document in found] == ["post of month 8", "post of month 11"]
+    assert [document.text for document in found if isinstance(document, Document)] == [
+        "post of month 8",
+        "post of month 11",
+    ]
+    assert isinstance(found[0], Document)
     assert found[0].facts.date == "2012-08-30T18:27:27+00:00"
 
 
@@ -182,7 +189,16 @@ def test_prepared_data_is_no_source(tmp_path: Path) -> None:
 
 
 def test_formats_are_listed_and_an_unknown_one_is_refused_by_name() -> None:
-    assert list(all_formats()) == ["jsonl", "parquet", "text", "x-archive"]
+    assert list(all_formats()) == [
+        "json",
+        "jsonl",
+        "notebook",
+        "parquet",
+        "table",
+        "text",
+        "wet",
+        "x-archive",
+    ]
     with pytest.raises(InputError, match="unknown data format 'parket'; did you mean 'parquet'"):
         format_named("parket")
 

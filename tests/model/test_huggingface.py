@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.model.huggingface import export_huggingface, load_huggingface
+from kolossos.model.huggingface.layouts import server_notes
 from kolossos.model.huggingface.names import OLDER_GROK_NAMES
 from kolossos.specs.model import ModelSpec
 
@@ -119,6 +120,28 @@ def test_servers_find_groks_attributes_through_transformers_config(tmp_path: Pat
     }
     assert {key: getattr(config, key) for key in expected} == expected
     assert not hasattr(config, "attn_output_multiplier")
+    assert config.rope_parameters == {"rope_type": "default", "rope_theta": 208_533_496.0}
+    assert config.sliding_window is None
+
+
+@pytest.mark.parametrize("spec", [GROK_1, GROK_2], ids=["grok-1", "grok-2"])
+def test_transformers_refuses_an_exported_grok(spec: ModelSpec, tmp_path: Path) -> None:
+    """It has no such network; opened as another it would make up norms and give other logits."""
+    transformers = pytest.importorskip("transformers")
+    export_huggingface(model_of(spec), tmp_path / "out", None)
+    for auto in (transformers.AutoModelForCausalLM, transformers.AutoModel):
+        with pytest.raises(ValueError, match="Unrecognized configuration class"):
+            auto.from_pretrained(tmp_path / "out")
+
+
+def test_what_servers_cannot_serve_of_an_export_is_said() -> None:
+    assert any("vLLM" in note and "head_dim = 24" in note for note in server_notes(_changed(GROK_1, head_dim=24)))
+    assert not any("cannot serve" in note for note in server_notes(GROK_1))
+    assert server_notes(_changed(DENSE, head_dim=24)) == []
+
+
+def _changed(spec: ModelSpec, **values: object) -> ModelSpec:
+    return spec.model_copy(update=values)
 
 
 def test_grok_tensors_have_the_names_that_sglang_reads(tmp_path: Path) -> None:

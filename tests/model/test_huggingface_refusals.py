@@ -33,10 +33,11 @@ def test_a_model_that_no_layout_holds_is_refused_by_feature(spec: ModelSpec, cha
     ("change", "named"),
     [
         ({"architectures": ["GPT2LMHeadModel"]}, "GPT2LMHeadModel"),
-        ({"attention_bias": True}, "attention_bias"),
+        ({"use_bidirectional_attention": True}, "use_bidirectional_attention"),
         ({"sliding_window": 8}, "sliding_window"),
         ({"hidden_act": "relu"}, "relu"),
-        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "yarn"),
+        ({"rope_scaling": {"rope_type": "longrope", "factor": 4.0}}, "longrope"),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "factor"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
         ({"num_hidden_layers": "two"}, "n_layers"),
         ({"hidden_size": None}, "dim"),

@@ -5,15 +5,16 @@ import torch
 import torch.nn.functional as F
 
 from kolossos.model import loss
-from kolossos.model.loss import IGNORE, chunk_loss, linear_cross_entropy
+from kolossos.model.loss import chunk_loss, linear_cross_entropy
+from kolossos.specs.tokens import IGNORED_TARGET
 
 
 @pytest.mark.parametrize("softcap", [None, 5.0])
 def test_loss_and_gradients_equal_torchs_cross_entropy(softcap: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss, "CHUNK_BYTES", 8 * 50 * 64)  # several chunks of 64 tokens
+    monkeypatch.setattr(loss, "CHUNK_BYTES", {"cpu": 8 * 50 * 64})  # several chunks of 64 tokens
     generator = torch.Generator().manual_seed(0)
     targets = torch.randint(0, 50, (150,), generator=generator)
-    targets[::7] = IGNORE
+    targets[::7] = IGNORED_TARGET
     losses, grads = [], []
     for chunked in (True, False):
         generator.manual_seed(1)
@@ -24,7 +25,7 @@ def test_loss_and_gradients_equal_torchs_cross_entropy(softcap: float | None, mo
         else:
             logits = hidden @ weight.t() * 0.7
             logits = logits if softcap is None else softcap * torch.tanh(logits / softcap)
-            value = F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
+            value = F.cross_entropy(logits, targets, ignore_index=IGNORED_TARGET, reduction="sum")
         (value * 0.3).backward()
         losses.append(value)
         grads.append([hidden.grad, weight.grad])

@@ -18,7 +18,6 @@ from kolossos.parallel.whole import whole_model
 from kolossos.specs.layout import Layout
 from kolossos.specs.run import DataSpec, LossSpec, OptimizerSpec, RunSpec, ScheduleSpec
 from kolossos.specs.tokens import IGNORED_TARGET
-from kolossos.train import muon
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.checkpoints.ranks import ALONE, Ranks
 from kolossos.train.evaluate import Scorers, evaluate
@@ -54,13 +53,12 @@ class Job:
     def __init__(
         self, model: str, optimizer: str, layout: dict[str, Any] | None = None, weights: list[int] | None = None
     ):
-        muon.PRODUCTS = torch.float32
         self.spec = spec_of(model, optimizer, layout or {})
         self.meshes = build_mesh(self.spec.layout, "cpu") if layout else None
         self.place = data_rank(self.spec.layout, coordinates_of(self.spec.layout, self.meshes.rank if layout else 0))
         self.model = build_model(self.spec, self.meshes, torch.device("cpu"))
         self.pipeline = pipeline_of(self.spec, self.meshes, self.model, torch.float32)
-        self.optimizer = Optimizer(self.model, self.spec.optimizer)
+        self.optimizer = Optimizer(self.model, self.spec.optimizer, products=torch.float32)
         self.share = share_of_batch(self.spec.layout, self.place, weights)
 
     def step(self, number: int, losses: LossSpec | None = None) -> StepResult:

@@ -18,11 +18,11 @@ LAYOUTS = {
         tp=4, pp=8, vp=8, ep=8, etp=1, dp_shard=8, dp_replicate=4, micro_batch_size=1, global_batch_size=1024,
         seq_len=8192, recompute="full", precision="fp8", sharding="optimizer",
     ),
-    "llama-3.1-405b": Layout(
+    "llama-3.1-405b": Layout(precision="bf16",
         tp=8, pp=8, vp=4, cp=2, dp_shard=8, micro_batch_size=1, global_batch_size=128, seq_len=8192,
         recompute="selective", sharding="parameters",
     ),
-    "deepseek-v3-671b": Layout(
+    "deepseek-v3-671b": Layout(precision="bf16",
         tp=1, pp=16, ep=64, dp_shard=64, micro_batch_size=1, global_batch_size=1024, seq_len=4096, sharding="optimizer",
     ),
 }  # fmt: skip

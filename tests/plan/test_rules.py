@@ -19,7 +19,9 @@ DEEPSEEK = Job.of(load_model("deepseek-v3-671b"), load_cluster("dgx-h100-1024"))
 
 
 def layout(**values) -> Layout:
-    return Layout.model_validate({"seq_len": 8192, "micro_batch_size": 1, "sharding": "optimizer", **values})
+    return Layout.model_validate(
+        {"seq_len": 8192, "micro_batch_size": 1, "sharding": "optimizer", "precision": "bf16", **values}
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,7 @@ def layout(**values) -> Layout:
         ({"tp": 8, "pp": 64, "cp": 4, "global_batch_size": 1}, "enough GPUs", "tp x pp x cp alone is 2,048"),
         ({"sharding": "gradients", "global_batch_size": 4}, "sharded gradients", "4 micro-batches"),
         ({"precision": "nvfp4"}, "precision", "bf16, fp8"),
+        ({"precision": "auto"}, "cannot train in auto", "bf16, fp8"),
     ],
 )
 def test_a_broken_rule_is_named_with_what_would_be_right(values, rule, right):

@@ -188,7 +188,14 @@ def test_where_nothing_fits_the_miss_and_the_remedies_are_said():
 def test_a_promise_is_the_plan_and_a_given_layout_is_kept_or_refused():
     cluster = load_cluster("dgx-h100-64")
     layout = Layout(
-        tp=4, pp=1, dp_shard=16, micro_batch_size=1, global_batch_size=64, seq_len=4096, sharding="optimizer"
+        precision="bf16",
+        tp=4,
+        pp=1,
+        dp_shard=16,
+        micro_batch_size=1,
+        global_batch_size=64,
+        seq_len=4096,
+        sharding="optimizer",
     )
     promise = promise_step(LLAMA, cluster, layout)
     assert promise.n_gpus == 64
@@ -244,7 +251,14 @@ def test_stages_on_two_pools_of_one_kind_take_as_long_as_one_pipeline(mixed):
     small_head = SHALLOW.model_copy(update={"vocab_size": 1024})
     half = replace(jobs[0], n_gpus=8, model=small_head)
     layout = Layout(
-        tp=2, pp=4, dp_shard=2, micro_batch_size=1, global_batch_size=488, seq_len=2048, sharding="optimizer"
+        precision="bf16",
+        tp=2,
+        pp=4,
+        dp_shard=2,
+        micro_batch_size=1,
+        global_batch_size=488,
+        seq_len=2048,
+        sharding="optimizer",
     )
     split = stages_of([half, half], [layout])
     assert split is not None

@@ -69,7 +69,16 @@ def test_a_step_takes_at_least_its_flops_at_the_peak(model, layout):
 @example(  # the stage after the first has more gradients to reduce than the first: nothing of the first's is hidden
     model="deepseek-v3-671b",
     layout=Layout(
-        tp=4, pp=8, cp=2, ep=8, dp_shard=16, micro_batch_size=1, global_batch_size=128, seq_len=4096, sharding="none"
+        precision="bf16",
+        tp=4,
+        pp=8,
+        cp=2,
+        ep=8,
+        dp_shard=16,
+        micro_batch_size=1,
+        global_batch_size=128,
+        seq_len=4096,
+        sharding="none",
     ),
 )
 @example(  # two stages, both ends: neither is full
@@ -90,7 +99,7 @@ def test_a_step_takes_at_least_its_flops_at_the_peak(model, layout):
 )
 @example(  # parameters gathered in every pass, two stages that lack layers
     model="mixtral-8x7b",
-    layout=Layout(
+    layout=Layout(precision="bf16",
         tp=2, pp=2, vp=3, cp=4, ep=2, etp=2, dp_shard=64, micro_batch_size=1, global_batch_size=1024, seq_len=4096,
         sharding="parameters",
     ),
@@ -128,7 +137,7 @@ def test_tokens_are_conserved_by_every_cut(model, layout):
 def test_the_products_of_all_layers_are_the_models_flops(model):
     """Six times the products and attention: against the counts that are held against PyTorch."""
     spec, length = load_model(model), 4096
-    case = setting(model, Layout(micro_batch_size=1, global_batch_size=1, seq_len=length))
+    case = setting(model, Layout(precision="bf16", micro_batch_size=1, global_batch_size=1, seq_len=length))
     moe, dense = spec.n_moe_layers, spec.n_layers if spec.dense_beside_experts else spec.n_dense_layers
     share = {
         "attention projections": spec.n_layers,
@@ -147,7 +156,7 @@ def test_the_products_of_all_layers_are_the_models_flops(model):
 @pytest.mark.parametrize(("tp", "ep"), [(1, 1), (4, 8)])
 def test_ranks_together_hold_the_model(model, tp, ep):
     spec = load_model(model)
-    case = setting(model, Layout(tp=tp, ep=ep, dp_shard=8, global_batch_size=64, micro_batch_size=1))
+    case = setting(model, Layout(precision="bf16", tp=tp, ep=ep, dp_shard=8, global_batch_size=64, micro_batch_size=1))
     held = stage_parameters(case.model, case.layout, case.model.n_layers, 1.0 + case.model.untied)
     count = count_parameters(spec)
     shared = count.total - count.experts
@@ -163,7 +172,7 @@ def test_ranks_together_hold_the_model(model, tp, ep):
 
 
 def test_a_thousand_rows_are_priced_as_one_by_one():
-    base = Layout(tp=4, pp=4, dp_shard=8, micro_batch_size=1, global_batch_size=256, seq_len=4096)
+    base = Layout(precision="bf16", tp=4, pp=4, dp_shard=8, micro_batch_size=1, global_batch_size=256, seq_len=4096)
     columns = LayoutColumns.stack(
         [LayoutColumns.of(base.model_copy(update={"tp": tp, "dp_shard": 32 // tp})) for tp in (1, 2, 4, 8)]
     )

@@ -54,7 +54,7 @@ def promised(monkeypatch: pytest.MonkeyPatch) -> None:
     def promise(model: ModelSpec, fleet: ClusterSpec) -> promising.StepPromise:
         return promising.StepPromise(
             n_gpus=fleet.n_gpus * 9 // 10,
-            layout=Layout(seq_len=1024, micro_batch_size=1, global_batch_size=1),
+            layout=Layout(precision="bf16", seq_len=1024, micro_batch_size=1, global_batch_size=1),
             step_time_s=5.0,
             step_time_low_s=4.0,
             step_time_high_s=6.0,

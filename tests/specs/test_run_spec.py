@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kolossos.errors import InputError
-from kolossos.specs.run import RunSpec, load_run
+from kolossos.specs.run import Change, RunSpec, changed_keys, load_run
 
 RUN = """
 name = "small"
@@ -61,3 +61,21 @@ def test_impossible_numbers_are_refused(spec: RunSpec) -> None:
         spec.with_threads(-1)
     with pytest.raises(ValueError, match="steps"):
         spec.with_steps(0)
+
+
+def test_a_run_shortened_by_time_is_scored_and_saved_as_many_times(spec: RunSpec) -> None:
+    often = spec.with_overrides(["evaluate.every=25", "checkpoint.every=50"], "x")
+    short = often.fitted(10)
+    assert (short.schedule.steps, short.evaluate.every, short.checkpoint.every) == (10, 2, 5)
+    long = often.fitted(1000)
+    assert (long.schedule.steps, long.evaluate.every, long.checkpoint.every) == (1000, 25, 50)
+    assert spec.fitted(10).evaluate.every == 0  # only at the end
+
+
+def test_the_history_of_a_run_is_read_as_it_was_written(spec: RunSpec, tmp_path: Path) -> None:
+    change = Change(step=3, key="data.path", before="data", after="/elsewhere")
+    changed = spec.with_changes([change]).with_data("0" * 64)
+    (tmp_path / "again.toml").write_text(changed.to_toml())
+    assert load_run(tmp_path / "again.toml") == changed
+    assert changed_keys(spec.with_data("0" * 64), changed) == []
+    assert "changes" not in spec.to_toml()

@@ -5,7 +5,8 @@ from pathlib import Path
 from kolossos.runs.environment import Environment
 from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import RunSpec
-from kolossos.train.loop import Loop, Outcome
+from kolossos.train.lifecycle.outcome import Outcome
+from kolossos.train.loop import Loop
 from kolossos.train.recorder import Recorder, Sample
 from kolossos.train.setup import prepare_training
 from kolossos.train.start import checkpoints_of

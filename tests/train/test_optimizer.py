@@ -39,16 +39,17 @@ def test_muon_moves_each_expert_as_a_matrix_of_its_own() -> None:
     alone = [torch.nn.Parameter(up[e].detach().clone()) for e in range(up.shape[0])]
     for parameter, gradient in zip(alone, up.grad, strict=True):
         parameter.grad = gradient.clone()
-    Optimizer(model, OptimizerSpec(name="muon", muon_lr=0.02, momentum=0.9, clip_norm=1e9)).step(1.0)
+    spec = OptimizerSpec(name="muon", muon_lr=0.02, momentum=0.9, clip_norm=1e9)
+    Optimizer(model, spec, products=torch.bfloat16).step(1.0)
     torch.optim.Muon(alone, lr=0.02, momentum=0.9, weight_decay=0.1, ns_steps=NEWTON_SCHULZ_STEPS).step()
     torch.testing.assert_close(up.detach(), torch.stack(list(alone)).detach(), atol=0.02 * 0.01, rtol=0)
 
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24), (3, 24, 40), (2, 40, 24)])
-def test_muons_update_is_nearly_orthogonal(shape: tuple[int, ...]) -> None:
-    values = torch.linalg.svdvals(
-        orthogonalized(torch.randn(shape, generator=torch.Generator().manual_seed(1)), 5).float()
-    )
+@pytest.mark.parametrize("products", [torch.bfloat16, torch.float32])
+def test_muons_update_is_nearly_orthogonal(shape: tuple[int, ...], products: torch.dtype) -> None:
+    random = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    values = torch.linalg.svdvals(orthogonalized(random, products, 5).float())
     assert values.min() > 0.4
     assert values.max() < 1.4
 

@@ -96,3 +96,23 @@ def test_scoring_happens_on_the_device_of_the_weights() -> None:
     made = evaluate(Elsewhere(), [Batch(ids, ids, ids.astype(np.int32))], np.full(5, 2), torch.float32)  # type: ignore[arg-type]
     assert made is not None
     assert (made.loss, made.tokens, made.n_bytes) == (2.0, 3, 6)
+
+
+def test_the_plot_is_titled_and_the_sample_begun_by_the_run_itself(
+    run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kolossos.data.corpus.corpus import Corpus
+    from kolossos.serve.load import little_training
+    from kolossos.serve.sample import text_sampler
+
+    titles: list[str] = []
+    monkeypatch.setattr("kolossos.train.recorder.plot_run", lambda metrics, out, title: titles.append(title))
+    spec = load_run(run_file, ["evaluate.sample_tokens=4", "schedule.steps=2"])
+    corpus = Corpus.open(spec.data.path)
+    train(tmp_path / "mine", spec, sample=text_sampler(corpus.tokenizer_path, spec))
+    assert titles == ["mine: grok-nano"]
+    first = next(line for line in corpus.validation_text_path.read_text().splitlines(True) if line.strip())
+    assert (tmp_path / "mine/samples/step-00000002.txt").read_text().startswith(first[:60])
+    warning = little_training(tmp_path / "mine")
+    assert warning is not None
+    assert "has seen 512 tokens in 2 steps" in warning

@@ -104,7 +104,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(run_file: Path, tmp_path: Path) -> N
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
+    assert process.returncode == 75
     assert f"go on with: kolossos train {folder}" in out
     assert checkpoints_of(RunFolder.open(folder)).all()[-1].step >= 5
 

@@ -19,9 +19,9 @@ from kolossos.serve.score import score
 from kolossos.specs.layout import Layout
 from kolossos.specs.run import RunSpec, load_run
 from kolossos.train.layouts import require_trainable
-from kolossos.train.loop import Outcome
+from kolossos.train.lifecycle.outcome import Outcome
+from kolossos.train.lifecycle.request import request_run
 from kolossos.train.recorder import Recorder
-from kolossos.train.request import request_run
 from kolossos.train.start import start_run
 
 
@@ -64,7 +64,7 @@ def test_what_the_machine_cannot_do_is_not_adopted_into_the_run_file(run_file: P
     newest.rename(tmp_path / "gone")
     before = (tmp_path / "run" / "run.toml").read_bytes()
     for override, message in (
-        ("data.path=/nowhere", "was started with data.path"),
+        ("data.path=/nowhere", "/nowhere"),
         ("compute.device=tpu", r"compute\.device"),
         ("compute.device=cuda", "torch finds no CUDA device"),
     ):
@@ -79,6 +79,7 @@ def test_fresh_replaces_a_run_and_nothing_else(run_file: Path, tmp_path: Path) -
     begin(run_file, tmp_path / "run", "schedule.steps=2")
     assert begin(run_file, tmp_path / "run", "schedule.steps=3", fresh=True).step == 3
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/letter.txt").touch()
     with pytest.raises(InputError, match="not a run folder: it has no run"):
         begin(run_file, tmp_path / "mine", fresh=True)
     with pytest.raises(InputError, match="needs the run file"):

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from kolossos.calibrate.run import Calibration
+from kolossos.cli.show.text import table_console
 from kolossos.specs.gpu import GpuSpec
 
 
@@ -64,7 +65,7 @@ def show_calibration(spec: GpuSpec, calibration: Calibration) -> None:
         table.add_row(f"{fit.kind}, {fit.ranks} ranks, {fit.backend}", shown, f"fit error {fit.fit_error:.0%}")
     if spec.idle is not None and measured.load_watts is not None:
         table.add_row("power: idle, load", f"{spec.idle:.0f}, {measured.load_watts:.0f} W")
-    console = Console()
+    console = table_console()
     console.print(table)
     console.print(
         f"Best of rounds; the median round took {measured.spread:.0%} longer. Other programs used "

@@ -15,8 +15,9 @@ def print_manifest(manifest: "Manifest", json: bool) -> None:
     if json:
         typer.echo(manifest.json_text(), nl=False)
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from kolossos.cli.show.text import table_console
 
     splits = Table("split", "documents", "tokens", "bytes", "bytes/token", "shards")
     for name, split in manifest.splits.items():
@@ -28,13 +29,18 @@ def print_manifest(manifest: "Manifest", json: bool) -> None:
         counts = (source.files, source.bytes, source.documents)
         sources.add_row(source.argument, *(f"{count:,}" for count in counts), source.sha256[:12])
     dropped = ", ".join(f"{reason} {count:,}" for reason, count in manifest.dropped.items()) or "nothing"
-    console = Console()
+    console = table_console()
     console.print(splits, sources)
     console.print(f"dropped: {dropped}")
+    if manifest.options.mask:
+        masked = ", ".join(f"{kind} {count:,}" for kind, count in manifest.masked.items()) or "nothing"
+        console.print(f"masked: {masked}")
     for source in manifest.sources:
+        if source.first_bad_line:
+            console.print(f"first bad line of {source.argument}: {source.first_bad_line}", markup=False)
         if source.not_read:
             counts = ", ".join(f"{ending} {count:,}" for ending, count in source.not_read.items())
-            console.print(f"not read of {source.argument}: {counts}")
+            console.print(f"not read of {source.argument}: {counts}", markup=False)
     console.print(f"tokenizer: {manifest.tokenizer.vocab_size:,} tokens, sha256 {manifest.tokenizer.sha256[:12]}")
 
 

@@ -5,11 +5,12 @@ from typing import Any
 from rich.console import Console
 
 from kolossos.cli.show.simulation import plain_table, span
+from kolossos.cli.show.text import table_console
 
 
 def print_comparison(figures: dict[str, Any], console: Console | None = None) -> None:
     """Published beside simulated, and the ETTR formula over its grid."""
-    console = console or Console()
+    console = console or table_console()
     table = plain_table("figure", "published", "simulated", "5 to 95 %", "agrees", "check")
     for row in figures["rows"]:
         found = row["simulated"]
@@ -32,7 +33,7 @@ def print_comparison(figures: dict[str, Any], console: Console | None = None) ->
 
 def print_file_comparison(figures: dict[str, Any], console: Console | None = None) -> None:
     """The user's published figures beside the simulated ones."""
-    console = console or Console()
+    console = console or table_console()
     table = plain_table("figure", "published", "simulated", "5 to 95 %", "relative error", "inside")
     for row in figures["rows"]:
         error = "-" if row["relative_error"] is None else f"{row['relative_error']:+.1%}"

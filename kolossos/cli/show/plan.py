@@ -5,6 +5,7 @@ from json import dumps
 from rich.console import Console
 from rich.table import Table
 
+from kolossos.cli.show.text import table_console
 from kolossos.plan.answer.bill import mixed_bill
 from kolossos.plan.answer.explain import Purchase, binding_limits, deciding_terms
 from kolossos.plan.answer.one_kind import GIB, Answer, RunnerUp
@@ -25,7 +26,7 @@ JOULES_PER_MWH = 3.6e9
 
 def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
     """Everything about one plan."""
-    console = Console()
+    console = table_console()
     layout = answer.priced.layout
     console.print(f"[bold]{answer.job.model.name}[/bold] on {answer.cluster.name}: {_gpus(answer)}")
     console.print(f"layout: {full_layout(layout)}")
@@ -198,7 +199,7 @@ def _assumed(answer: Answer) -> str:
 
 def show_mixed(jobs: list[Job], cluster: ClusterSpec, mixed: Mixed, tokens: float) -> None:
     """A plan over several kinds of GPU."""
-    console, best = Console(), mixed.best
+    console, best = table_console(), mixed.best
     assert best is not None
     paid = mixed_bill(jobs, best, tokens)
     low, high = (bound / best.step_time_s for bound in step_interval(best.step_time_s, jobs[0].measured_software))

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from kolossos.cli.show.text import table_console
 from kolossos.race.summary import binding_word
 
 
 def print_race(summary: dict[str, Any]) -> None:
     """Stock of every owner year by year, what binds, and how the forecasts of earlier dates did."""
-    console = Console()
+    console = table_console()
     owners = [*summary["owners"], {"owner": "all", "years": summary["world"]}]
     shown = sorted({*range(min(6, len(summary["world"]))), len(summary["world"]) - 1})
     console.print(_stock_table(owners, shown))

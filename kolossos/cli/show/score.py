@@ -41,3 +41,23 @@ def show_score(score: Score, json: bool) -> None:
     typer.echo(f"{result.bits_per_byte:.3f} bits/byte")
     for name, bits in compressors.items():
         typer.echo(f"{bits:.3f} bits/byte: {name} on the same bytes")
+    typer.echo(verdict(score))
+
+
+def verdict(score: Score) -> str:
+    """What the figures say, in words; of a run that beats none of them also how much it has trained."""
+    own = score.evaluation.bits_per_byte
+    beaten = [name for name, bits in score.compressors.items() if own < bits]
+    left = [name for name in score.compressors if name not in beaten]
+    if beaten:
+        more = f", and more than {' and '.join(left)}" if left else ""
+        return f"the model needs fewer bits than {' and '.join(beaten)}{more}"
+    text = f"the model needs more bits than {' and '.join(left)}: it has trained too little for that"
+    if score.trained is None:
+        return text
+    speed = score.trained.tokens / score.trained.seconds
+    return (
+        f"{text}. This machine was too slow for more in the time: {score.trained.tokens:,} tokens in "
+        f"{score.trained.seconds / 60:.1f} minutes, {speed:,.0f} tokens/s; with more minutes "
+        f"(kolossos train --minutes) it gets there"
+    )

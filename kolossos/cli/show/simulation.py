@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from kolossos.cli.show.text import table_console
 from kolossos.simulate.engine.buckets import BUCKETS
 from kolossos.simulate.policies import load_policy
 from kolossos.simulate.search.optimise import Search
@@ -14,7 +15,7 @@ Quantiles = dict[str, float]
 
 def print_run(figures: dict[str, Any], console: Console | None = None) -> None:
     """What arrives, what is lost to what, the best policy, the megawatts, the money."""
-    console = console or Console()
+    console = console or table_console()
     runs = figures["replicates"]
     console.print(f"[bold]{figures['name']}[/bold], {figures['days']:g} days, {runs} runs: mean, and 5 to 95 %")
     console.print(_arrives(figures))
@@ -34,7 +35,7 @@ def print_run(figures: dict[str, Any], console: Console | None = None) -> None:
 
 def print_search(figures: dict[str, Any], search: Search, console: Console | None = None) -> None:
     """The candidates by interval, spares and replicas, best first."""
-    console = console or Console()
+    console = console or table_console()
     objective = search.objective
     headers = ("interval", "spare nodes", "replicas", objective.unit, "goodput", "against best")
     table = Table(*headers, box=None, pad_edge=False)

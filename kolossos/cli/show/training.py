@@ -4,17 +4,22 @@ import json as json_format
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
+from kolossos.cli.show.text import printable
 from kolossos.runs.events import finite_or_null
 from kolossos.runs.paths import RunPaths
-from kolossos.train.loop import Outcome
+from kolossos.train.lifecycle.outcome import Outcome
 
 SECONDS_BETWEEN_LINES = 10.0
+NARROW = 60  # columns below which there is no bar
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command goes on
 
 
 class TrainingDisplay:
@@ -27,11 +32,13 @@ class TrainingDisplay:
         self._tokens_per_s = 0.0
         self._step: TaskID | None = None
         self._evaluation: TaskID | None = None
+        whole = Column(no_wrap=True, overflow="crop")  # its text is made to fit: no number is cut
+        bar = [BarColumn(bar_width=24)] if self._console.width >= NARROW else []
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description}", table_column=whole),
+            *bar,
             TaskProgressColumn(),
-            TextColumn("{task.fields[values]}"),
+            TextColumn("{task.fields[values]}", table_column=whole, markup=False),
             TimeRemainingColumn(),
             console=self._console,
             disable=not self._live,
@@ -49,17 +56,19 @@ class TrainingDisplay:
     def say(self, text: str) -> None:
         """A line; above the bar where there is one."""
         if self._progress.live.is_started:
-            self._progress.print(text, highlight=False)
+            self._progress.print(printable(text), highlight=False, markup=False, soft_wrap=True)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
 
     def step(self, step: int, steps: int, values: Mapping[str, float]) -> None:
         """Loss, speed (running mean) and share of the peak after a step."""
         speed = values["tokens_per_s"]
         self._tokens_per_s = speed if not self._tokens_per_s else 0.9 * self._tokens_per_s + 0.1 * speed
         mfu = values["mfu"] * self._tokens_per_s / speed
-        text = f"loss {values['loss']:.3f}  {self._tokens_per_s:,.0f} tokens/s  MFU {mfu:.1%}"
+        pieces = [f"loss {values['loss']:.3f}", f"{self._tokens_per_s:,.0f} tokens/s", f"MFU {mfu:.1%}"]
+        text = "  ".join(pieces)
         if self._live:
+            text = self._fitting(pieces)
             self._progress.start()
             if self._step is None:
                 self._step = self._progress.add_task("train", total=steps, values=text, completed=step - 1)
@@ -68,6 +77,18 @@ class TrainingDisplay:
             self._last_line = time.monotonic()
             left = (steps - step) * values["step_s"]
             self.say(f"step {step:,}/{steps:,}  {text}  {left:,.0f} s left")
+
+    def _fitting(self, pieces: list[str]) -> str:
+        """As many of ``pieces``, whole, as there is room for beside what is always shown."""
+        width = self._console.width
+        room = width - len("train 100% 0:00:00 ") - (25 if width >= NARROW else 0)
+        text = ""
+        for piece in pieces:
+            longer = f"{text}  {piece}" if text else piece
+            if len(longer) > room:
+                break
+            text = longer
+        return text
 
     def evaluating(self, tokens: int, total: int) -> None:
         """Progress of the validation at the end."""
@@ -82,13 +103,30 @@ class TrainingDisplay:
         self._progress.update(self._evaluation, completed=tokens)
 
 
+def exit_code(outcome: Outcome) -> int:
+    """What the command tells a script: 0 is said of a finished run alone."""
+    if outcome.finished:
+        return 0
+    if outcome.stopped_by is not None and outcome.at_once:
+        return 128 + outcome.stopped_by
+    return STOPPED
+
+
 def show_outcome(outcome: Outcome, json: bool) -> None:
-    """Print how the run ended."""
+    """Print how the run ended; to a terminal that is closed by now: nothing."""
+    with suppress(OSError):
+        _show(outcome, json)
+        sys.stdout.flush()
+
+
+def _show(outcome: Outcome, json: bool) -> None:
+    folder = printable(str(outcome.folder))
     if outcome.nothing_to_do:
-        print(f"{outcome.folder} is finished already, nothing to do; --fresh begins again", file=sys.stderr, flush=True)
+        print(f"{folder} is finished already, nothing to do; --fresh begins again", file=sys.stderr, flush=True)
     if json:
         values = {"run": str(outcome.folder), "step": outcome.step, "finished": outcome.finished}
         values["seconds"] = outcome.seconds
+        values["stopped_by"] = outcome.stopped_by.name if outcome.stopped_by else None
         if outcome.finished:
             score = outcome.evaluation
             values["validation_loss"] = score.loss if score else None
@@ -96,7 +134,8 @@ def show_outcome(outcome: Outcome, json: bool) -> None:
         typer.echo(json_format.dumps(finite_or_null(values), allow_nan=False))
         return
     if not outcome.finished:
-        typer.echo(f"stopped and saved at step {outcome.step:,}; go on with: kolossos train {outcome.folder}")
+        how = "ended at once; the last checkpoint is of" if outcome.at_once else "stopped and saved at"
+        typer.echo(f"{how} step {outcome.step:,}; go on with: kolossos train {folder}")
         return
-    typer.echo(f"finished after {outcome.step:,} steps; plot: {RunPaths(outcome.folder).loss_plot}")
-    typer.echo(f"chat with it: kolossos chat {outcome.folder}")
+    typer.echo(f"finished after {outcome.step:,} steps; plot: {printable(str(RunPaths(outcome.folder).loss_plot))}")
+    typer.echo(f"chat with it: kolossos chat {folder}")

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from kolossos.cli.show.text import table_console
 
 COLUMNS = (
     ("rows", "rows", 1, ".0f"),
@@ -23,7 +24,7 @@ tau: Kendall's rank agreement among layouts; regret: how much slower the favouri
 
 def print_score(result: dict[str, Any]) -> None:
     """All rows, then by software generation, card and model; what was skipped, and why."""
-    console, summary = Console(), result["summary"]
+    console, summary = table_console(), result["summary"]
     console.print(LEGEND, highlight=False)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", no_wrap=True)

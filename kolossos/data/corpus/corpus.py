@@ -68,8 +68,14 @@ class Corpus:
         return self.folder / VALIDATION_TEXT_FILE
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that the data was made with."""
-        return Tokenizer.load(self.tokenizer_path)
+        """The tokenizer that the data was made with; InputError if it takes another end token than the data has."""
+        made = Tokenizer.load(self.tokenizer_path)
+        if made.eos_id != (expected := self.manifest.tokenizer.eos_id):
+            raise InputError(
+                f"{self.tokenizer_path} ends texts with token {made.eos_id}, the data with {expected}: the "
+                f"tokenizer_config.json that names the end token is missing beside it"
+            )
+        return made
 
     def split(self, name: SplitName) -> "TokenSplit":
         """``train`` or ``validation``; InputError for another name."""

@@ -67,8 +67,8 @@ class SplitRecord(_Record):
 
 
 class SourceRecord(_Record):
-    """A source argument: its files, their bytes on the disk, one hash over names and contents, documents read, and
-    what else its folder holds, counted by ending.
+    """A source argument: its files, their bytes on the disk, one hash over names and contents, documents read, what
+    else its folder holds, counted by ending, and what was wrong with the first line that was skipped.
     """
 
     argument: str
@@ -77,6 +77,7 @@ class SourceRecord(_Record):
     sha256: str
     documents: int
     not_read: dict[str, int] = {}
+    first_bad_line: str | None = None
 
 
 class OptionsRecord(_Record):
@@ -91,6 +92,10 @@ class OptionsRecord(_Record):
     seed: int
     shard_tokens: int
     limit_bytes: int | None
+    text_keys: dict[str, str] = {}
+    bad_lines: Literal["refuse", "skip"] = "refuse"
+    mask: list[str] = []
+    community_posts: bool = False
 
 
 class TokenizerRecord(_Record):
@@ -100,7 +105,8 @@ class TokenizerRecord(_Record):
 
 
 class Manifest(_Record):
-    """All of ``manifest.json``. ``dropped`` counts the documents (and files that are no text) left out, by reason.
+    """All of ``manifest.json``. ``dropped`` counts the documents (and files that are no text) left out, by reason;
+    ``masked`` what was masked in texts, by kind.
 
     ``validation.txt`` is the text of the validation documents joined without separators: as long as that split's
     ``bytes``, so that bits per byte of a model compare with those of gzip or xz.
@@ -111,6 +117,7 @@ class Manifest(_Record):
     options: OptionsRecord
     sources: list[SourceRecord]
     dropped: dict[str, int]
+    masked: dict[str, int] = {}
     tokenizer: TokenizerRecord
     dtype: Literal["uint16", "uint32"]
     splits: dict[SplitName, SplitRecord]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 BATCH_BYTES = 4 << 20
+WORK_LAYOUT = 3  # counted up when the columns of the work files change, or what is done to a text
 
 
 @dataclass(frozen=True)

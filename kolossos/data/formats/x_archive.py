@@ -1,68 +1,69 @@
-"""The posts of an account out of the archive that X gives its owner: a zip, or a file of posts out of one.
+"""The posts of an account out of the archive that X gives its owner: a zip, or the folder that was unpacked of one.
 
 The files are JavaScript: ``window.YTD.tweets.part0 = [ {"tweet": {...}}, ... ]`` (tweet.js until 2022), long posts
-whole in note-tweet.js, and until 2018 a file a month, ``Grailbird.data.tweets_2012_08 = [...]``. They are parsed post
-by post from the compressed stream; nothing is unpacked to the disk, and no other part of the archive (messages,
-contacts, the account) is opened.
+whole in note-tweet.js, posts in communities in community-tweet.js, and until 2018 a file a month,
+``Grailbird.data.tweets_2012_08 = [...]``. They are parsed post by post from the packed stream; nothing else of an
+archive (messages, contacts, the account, the pages to look at it in) is read. `x_posts` knows the posts themselves.
 """
 
-import html
-import io
-import json
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from lzma import LZMAError
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
 
-from kolossos.data.document import Document, Facts, as_date
+from kolossos.data.compression import head
+from kolossos.data.document import Document, LeftOut
 from kolossos.data.format import Claim, Format, Part
+from kolossos.data.x_posts import LongPosts, is_archive_head, is_post_head, read_posts
 from kolossos.errors import InputError
 
-POST_FILES = re.compile(r"(?:.*/)?data/(?:tweets?(?:-part(\d+))?|note-tweet(?:-part(\d+))?|js/tweets/\d{4}_\d\d)\.js")
-POST_HEADS = (b"window.YTD.tweet.", b"window.YTD.tweets.", b"window.YTD.note_tweet.", b"Grailbird.data.tweets")
-PRIVATE_HEADS = (
-    *(b"window.YTD.", b"window.__THAR_CONFIG", b"Grailbird.data."),
-    *(b"var user_details", b"var payload_details", b"var tweet_index"),
+POST_FILES = re.compile(
+    r"(?:[^/]+/)?(?:data/)?(?:tweets?|note-tweet|community-tweet)(?:-part(\d+))?\.js"
+    r"|(?:.*/)?data/js/tweets/\d{4}_\d\d\.js"
 )
 MAX_UNPACKED_BYTES = 8 << 30
 MAX_COMPRESSION_RATIO = 200  # posts compress about 10 to 1, a zip bomb 1000 to 1
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, ValueError, RuntimeError)
-CHUNK_CHARACTERS = 1 << 20
-MAX_POST_CHARACTERS = 1 << 24
-CUT_CHARACTERS = 200  # a long post stands in tweets.js too, cut behind about 270 characters and an ellipsis
-CUT_END = re.compile(r"(?:…|\.\.\.)?\s*(?:https?://\S+)?\s*$")
+SUSPICIOUS_BYTES = 1 << 20  # whatever its ratio, less than this does no harm
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, LZMAError, OSError, EOFError, ValueError, RuntimeError, KeyError)
 
 
 class XArchive(Format):
-    """A zip is an archive if it is named; of the files of an unpacked one only the posts are read.
+    """A zip with posts in it, or a file of posts; every other part of an archive is private, whatever its name.
 
-    In a zip a long post takes the place of its cut form in tweets.js; unpacked files are read each for itself.
+    A long post takes the place of its cut form in tweets.js, in a folder too, where both are files of one folder.
     """
 
     name = "x-archive"
-    described = "an X archive (.zip)"
+    described = "an X archive (.zip or unpacked)"
     disk_bytes_per_byte = 3
 
     def claim(self, path: Path, named: bool) -> Claim:
         if path.suffix.lower() == ".zip":
-            return Claim.ENDING if named else Claim.NONE
-        if path.suffix.lower() != ".js" and not named:
-            return Claim.NONE
-        return Claim.CONTENT if _head(path).startswith(POST_HEADS + PRIVATE_HEADS) else Claim.NONE
+            return Claim.ENDING if named or _has_posts(path) else Claim.NONE
+        return Claim.CONTENT if _is_part(head(path)) else Claim.NONE
 
     def private(self, path: Path) -> str | None:
-        if path.suffix.lower() == ".zip" or _head(path).startswith(POST_HEADS):
+        if path.suffix.lower() == ".zip" or is_post_head(head(path)):
             return None
         return f"{path}: a private part of an X archive; only posts (tweets.js, note-tweet.js) are read"
 
-    def read(self, path: Path, text_key: str, part: Part | None) -> Iterator[Document]:
+    def owns_folder(self, folder: Path) -> bool:
+        """The root of an unpacked archive and its folder ``data``: texts and tables in them are not the owner's own."""
+        data = folder / "data"
+        scripts = (folder / "manifest.js", data / "manifest.js", data / "js" / "user_details.js")
+        if any(path.is_file() and is_archive_head(head(path)) for path in (*scripts, data / "js" / "tweet_index.js")):
+            return True
+        if folder.name == "data":
+            return any(_is_private(path) for path in folder.glob("*.js"))
+        return (folder / "assets").is_dir() and any(is_archive_head(head(path)) for path in data.glob("*.js"))
+
+    def read(self, path: Path, text_key: str, part: Part | None) -> Iterator[Document | LeftOut]:
         """Own posts in the archive's order; retweets are left out."""
         if path.suffix.lower() != ".zip":
-            with open(path, "rb") as file:
-                yield from _documents(file, str(path), None)
+            yield from _documents_of_file(path)
             return
         try:
             with zipfile.ZipFile(path) as archive:
@@ -74,35 +75,68 @@ class XArchive(Format):
 FORMAT = XArchive()
 
 
-def _head(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+def _is_part(beginning: bytes) -> bool:
+    return is_post_head(beginning) or is_archive_head(beginning)
 
 
-def _documents_of_zip(archive: zipfile.ZipFile, path: Path) -> Iterator[Document]:
+def _is_private(path: Path) -> bool:
+    return path.is_file() and is_archive_head(head(path)) and not is_post_head(head(path))
+
+
+def _has_posts(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if POST_FILES.fullmatch(name)]
+            for name in names:
+                with archive.open(name) as file:
+                    if is_post_head(file.read(4096).lstrip(b"\xef\xbb\xbf")):
+                        return True
+            return False
+    except FileNotFoundError:
+        raise
+    except DAMAGED_ZIP:
+        return False
+
+
+def _is_notes(name: str) -> bool:
+    return "note-tweet" in name.rpartition("/")[2]
+
+
+def _documents_of_zip(archive: zipfile.ZipFile, path: Path) -> Iterator[Document | LeftOut]:
     members = _post_members(archive, path)
-    notes = [member for member in members if "note-tweet" in member.filename]
-    whole: dict[str, Document] = {}  # long posts by what their cut form begins with
-    for member in notes:
-        with archive.open(member) as file:
-            for document in _documents(file, f"{path}: {member.filename}", member.filename):
-                whole[_beginning(document.text)] = document
-    for member in members:
-        if member in notes:
-            continue
-        with archive.open(member) as file:
-            for post in _documents(file, f"{path}: {member.filename}", member.filename):
-                cut = CUT_END.sub("", post.text)
-                long = whole.get(_beginning(cut)) if len(cut) >= CUT_CHARACTERS else None
-                if long is not None and " ".join(long.text.split()).startswith(" ".join(cut.split())):
-                    del whole[_beginning(cut)]
-                    post = Document(long.text, post.origin, post.line, post.member, post.facts)
-                yield post
-    yield from whole.values()
+
+    def posts(info: zipfile.ZipInfo) -> Iterator[Document | LeftOut]:
+        with archive.open(info) as file:
+            yield from read_posts(file, f"{path}: {info.filename}", info.filename)  # pyright: ignore[reportArgumentType]
+
+    long_posts = LongPosts(chain.from_iterable(posts(info) for info in members if _is_notes(info.filename)))
+    for info in members:
+        if not _is_notes(info.filename):
+            for post in posts(info):
+                yield long_posts.whole(post) if isinstance(post, Document) else post
+    yield from long_posts.left()
 
 
-def _beginning(text: str) -> str:
-    return " ".join(text.split())[: CUT_CHARACTERS // 2]
+def _documents_of_file(path: Path) -> Iterator[Document | LeftOut]:
+    """The posts of one file; of a file of long posts those that stand in none of the files beside it."""
+    beside = [other for other in sorted(path.parent.glob("*.js")) if is_post_head(head(other))]
+    if _is_notes(path.name):
+        long_posts = LongPosts(_posts(path))
+        for other in beside:
+            if not _is_notes(other.name):
+                for post in _posts(other):
+                    if isinstance(post, Document):
+                        long_posts.whole(post)
+        yield from long_posts.left()
+        return
+    long_posts = LongPosts(chain.from_iterable(_posts(other) for other in beside if _is_notes(other.name)))
+    for post in _posts(path):
+        yield long_posts.whole(post) if isinstance(post, Document) else post
+
+
+def _posts(path: Path) -> Iterator[Document | LeftOut]:
+    with open(path, "rb") as file:
+        yield from read_posts(file, str(path), None)
 
 
 def _post_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
@@ -112,103 +146,12 @@ def _post_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]
         raise InputError(f"{path}: no data/tweets.js in it; give the zip that X offers as 'archive of your data'")
     months = sorted((info for match, info in numbered if "/js/" in match[0]), key=lambda info: info.filename)
     parts = [(match, info) for match, info in numbered if "/js/" not in match[0]]
-    members = months + [info for match, info in sorted(parts, key=lambda found: int(found[0][1] or found[0][2] or 0))]
+    members = months + [info for match, info in sorted(parts, key=lambda found: int((found[0][1] or "0")[:9]))]
     for info in members:
         ratio = info.file_size / max(info.compress_size, 1)
-        if info.file_size > MAX_UNPACKED_BYTES or (ratio > MAX_COMPRESSION_RATIO and info.file_size > CHUNK_CHARACTERS):
+        if info.file_size > MAX_UNPACKED_BYTES or (ratio > MAX_COMPRESSION_RATIO and info.file_size > SUSPICIOUS_BYTES):
             raise InputError(
                 f"{path}: {info.filename} unpacks to {info.file_size / 1e6:,.0f} MB, {ratio:,.0f} times its packed "
                 f"size; posts never do, so it is not read"
             )
     return members
-
-
-def _documents(file: Any, origin: str, member: str | None) -> Iterator[Document]:
-    """The posts in one file; ``file`` is an open binary stream."""
-    for number, entry in enumerate(_array_items(_text_stream(file), origin), start=1):
-        place = f"{origin}: post {number}"
-        post = entry.get("tweet", entry.get("noteTweet", entry)) if isinstance(entry, dict) else None
-        if not isinstance(post, dict):
-            raise InputError(f"{place} has no 'full_text'; download the archive again")
-        text = _text_of_note(post) if "core" in post else post_text(post)
-        if text is None:
-            raise InputError(f"{place} has no 'full_text'; download the archive again")
-        if not text.startswith("RT @"):
-            yield Document(text, place, number, member, _facts(post))
-
-
-def _facts(post: dict[str, Any]) -> Facts:
-    """Number, address and date of a post; nothing else of what the archive says about it is kept."""
-    number = post.get("id_str") or post.get("id")
-    number = str(number) if str(number).isdecimal() else None
-    if "core" in post:  # the number of a long post is not that of the post it stands in
-        return Facts(id=_note_number(post), date=as_date(post.get("createdAt")))
-    url = f"https://x.com/i/status/{number}" if number else None
-    return Facts(id=number, url=url, date=as_date(post.get("created_at")))
-
-
-def _note_number(note: dict[str, Any]) -> str | None:
-    number = str(note.get("noteTweetId"))
-    return number if number.isdecimal() else None
-
-
-def post_text(post: dict[str, Any]) -> str | None:
-    """What the author wrote: t.co links replaced by the addresses they stand for, HTML entities undone."""
-    text = post.get("full_text", post.get("text"))
-    entities = post.get("entities")
-    return _linked(text, entities.get("urls") if isinstance(entities, dict) else None, "url", "expanded_url")
-
-
-def _text_of_note(note: dict[str, Any]) -> str | None:
-    core = note["core"] if isinstance(note["core"], dict) else {}
-    return _linked(core.get("text"), core.get("urls"), "shortUrl", "expandedUrl")
-
-
-def _linked(text: object, links: object, short: str, long: str) -> str | None:
-    if not isinstance(text, str):
-        return None
-    for link in links if isinstance(links, list) else []:
-        old, new = (link.get(short), link.get(long)) if isinstance(link, dict) else ("", "")
-        if old and new and isinstance(old, str) and isinstance(new, str):
-            text = text.replace(old, new)
-    return html.unescape(text)
-
-
-def _text_stream(file: BinaryIO) -> TextIO:
-    return io.TextIOWrapper(file, encoding="utf-8-sig")
-
-
-def _array_items(stream: TextIO, origin: str) -> Iterator[Any]:
-    """The items of the JSON array after ``window.YTD... =``, each decoded as soon as its text is whole."""
-    decoder = json.JSONDecoder()
-    try:
-        text = stream.read(CHUNK_CHARACTERS)
-        _, equals, text = text.partition("=")
-        text = text.lstrip()
-        if not equals or not text.startswith("["):
-            raise InputError(f"{origin}: does not begin with 'window.YTD.tweets.part0 = ['; not a file of posts")
-        position = 1
-        while True:
-            position = _skip_separators(text, position)
-            if text.startswith("]", position):
-                return
-            try:
-                item, position = decoder.raw_decode(text, position)
-            except json.JSONDecodeError as error:
-                text = text[position:]
-                more = stream.read(CHUNK_CHARACTERS) if len(text) < MAX_POST_CHARACTERS else ""
-                if not more:
-                    raise InputError(f"{origin}: not JSON near {text[:40]!r} ({error.msg})") from error
-                text, position = text + more, 0
-                continue
-            yield item
-    except UnicodeDecodeError as error:
-        raise InputError(f"{origin}: not UTF-8 text; download the archive again") from error
-    except (RecursionError, ValueError) as error:
-        raise InputError(f"{origin}: not JSON of posts ({error}); download the archive again") from error
-
-
-def _skip_separators(text: str, position: int) -> int:
-    while position < len(text) and text[position] in ", \t\r\n":
-        position += 1
-    return position

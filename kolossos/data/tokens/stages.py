@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from itertools import islice
 
 from kolossos import __version__
 from kolossos.data.corpus.documents import DocumentRecord
@@ -18,6 +17,7 @@ from kolossos.data.corpus.manifest import (
     TokenizerRecord,
 )
 from kolossos.data.corpus.shards import ShardWriter, token_dtype_name
+from kolossos.data.document import storable
 from kolossos.data.documents.gather import Gathered, Task, gather, plan_tasks
 from kolossos.data.documents.in_order import run_in_order
 from kolossos.data.documents.sources import Source
@@ -31,7 +31,14 @@ from kolossos.errors import InputError
 from kolossos.files import sha256_of, whole_file
 
 TOKENIZER_SAMPLE_BYTES = 256 << 20  # more text changes a vocabulary little and costs memory and time
-CHECKED_DOCUMENTS = 64
+
+
+class ReadingStopped(Exception):
+    """Bad input met while sources were read; what was read of others until then is good."""
+
+    def __init__(self, error: InputError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,18 @@ def make_corpus(
     progress: Progress,
 ) -> Manifest:
     """Write everything but the manifest into ``partial.path`` and return the manifest."""
-    tasks, gathered = gather_all(plan_tasks(sources, partial.work, options), options.limit_bytes, workers, progress)
+    all_tasks = plan_tasks(sources, partial.gathered, options)
+    partial.keep_only(task.work_file.name for task in all_tasks)
+    try:
+        tasks, gathered = gather_all(all_tasks, options.limit_bytes, workers, progress)
+    except InputError as error:
+        raise ReadingStopped(error) from error
     chosen = Chosen(tasks, gathered, decide(tasks, options))
     source_records = [_source_record(source, number, chosen) for number, source in enumerate(sources)]
     if not any(chosen.decisions.splits):
         reasons = ", ".join(f"{reason} {count}" for reason, count in chosen.dropped().items())
-        raise InputError(f"no document is left of {', '.join(s.argument for s in sources)} (dropped: {reasons})")
+        bad = next((f"; the first bad line: {r.first_bad_line}" for r in source_records if r.first_bad_line), "")
+        raise InputError(f"no document is left of {', '.join(s.argument for s in sources)} (dropped: {reasons}){bad}")
     tokenizer = make_tokenizer(partial, chosen, options.vocab_size, given_tokenizer, progress)
     splits = write_shards(partial, chosen, tokenizer, options.shard_tokens, progress)
     validation_text = partial.path / VALIDATION_TEXT_FILE
@@ -78,6 +91,7 @@ def make_corpus(
         options=plan.options,
         sources=source_records,
         dropped=chosen.dropped(),
+        masked=dict(sorted(sum((Counter(g.masked) for g in chosen.gathered), Counter()).items())),
         tokenizer=TokenizerRecord(sha256=tokenizer.sha256, vocab_size=tokenizer.vocab_size, eos_id=tokenizer.eos_id),
         dtype=token_dtype_name(tokenizer.vocab_size),
         splits=splits,
@@ -94,7 +108,9 @@ def gather_all(
     gathered: list[Gathered] = []
     kept_bytes = read_bytes = 0
     progress("read", 0, total_bytes)
-    with closing(run_in_order(gather, tasks, min(workers, len(tasks)))) as results:
+    isolate = any(task.may_abort for task in tasks)
+    work = run_in_order(gather, tasks, min(workers, len(tasks)), isolate=isolate, described=lambda task: task.described)
+    with closing(work) as results:
         for task, result in zip(tasks, results, strict=False):
             done.append(task)
             gathered.append(result)
@@ -111,22 +127,28 @@ def _source_record(source: Source, number: int, chosen: Chosen) -> SourceRecord:
     """The manifest's record of a source; InputError if it was read and has no document at all."""
     results = [g for task, g in zip(chosen.tasks, chosen.gathered, strict=True) if task.source_number == number]
     documents = sum(result.documents for result in results)
+    first_bad_line = next((result.first_bad_line for result in results if result.first_bad_line), None)
     if results and not documents:
-        raise InputError(f"source {source.argument} is empty: its {len(source.files)} file(s) hold no text")
+        dropped = sum((Counter(result.dropped) for result in results), Counter[str]())
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(dropped.items()))
+        why = f" ({reasons})" if reasons else ""
+        bad = f"; the first bad line: {first_bad_line}" if first_bad_line else ""
+        raise InputError(f"source {source.argument} is empty: its {len(source.files)} file(s) hold no text{why}{bad}")
     return SourceRecord(
-        argument=source.argument,
+        argument=storable(source.argument),
         files=len(source.files),
         bytes=source.size_bytes,
         sha256=source.sha256,
         documents=documents,
         not_read=source.not_read,
+        first_bad_line=first_bad_line,
     )
 
 
 def make_tokenizer(
     partial: PartialFolder, chosen: Chosen, vocab_size: int, given: Tokenizer | None, progress: Progress
 ) -> Tokenizer:
-    """The given tokenizer, checked on the data, or one trained on the training split; saved in the partial folder."""
+    """The given tokenizer, or one trained on the training split; saved in the partial folder."""
     path = partial.path / TOKENIZER_FILE
     if path.exists():
         return Tokenizer.load(path)
@@ -135,7 +157,6 @@ def make_tokenizer(
         progress("tokenizer", chosen.decisions.kept_bytes, chosen.decisions.kept_bytes)
     else:
         tokenizer = given
-        _check_lossless(tokenizer, chosen)
     tokenizer.save(path)
     return tokenizer
 
@@ -155,18 +176,14 @@ def _tokenizer_sample(chosen: Chosen, progress: Progress) -> Iterator[str]:
         progress("tokenizer", read_bytes, total_bytes)
 
 
-def _check_lossless(tokenizer: Tokenizer, chosen: Chosen) -> None:
-    """InputError if the tokenizer does not give the first documents back as they were."""
-    documents = (
-        (text, origin) for batch in chosen.batches() for text, origin in zip(batch.texts, batch.origins, strict=True)
-    )
-    for text, origin in islice(documents, CHECKED_DOCUMENTS):
-        if tokenizer.decode(tokenizer.encode(text)) != text:
-            raise OptionError(
-                f"the tokenizer does not match the data: it loses text of {origin}; give a lossless byte-level BPE "
-                f"tokenizer, or train one",
-                "tokenizer",
-            )
+def _check_lossless(tokenizer: Tokenizer, ids: Sequence[int], text: str, origin: str) -> None:
+    """InputError if the tokens of a document do not give it back as it was: the bytes counted would not be theirs."""
+    if tokenizer.decode(ids) != text:
+        raise OptionError(
+            f"the tokenizer does not match the data: it loses text of {origin}; give a lossless byte-level BPE "
+            f"tokenizer, or train one",
+            "tokenizer",
+        )
 
 
 def write_shards(
@@ -192,14 +209,15 @@ def _tokenize(chosen: Chosen, tokenizer: Tokenizer, writers: dict[SplitName, Sha
     done_bytes, total_bytes = 0, chosen.decisions.kept_bytes
     progress("tokenize", 0, total_bytes)
     for batch in chosen.batches(records=True):
-        todo: list[tuple[SplitName, str, DocumentRecord]] = []
-        for text, split, record in zip(batch.texts, batch.splits, batch.records, strict=True):
+        todo: list[tuple[SplitName, str, str, DocumentRecord]] = []
+        for text, origin, split, record in zip(batch.texts, batch.origins, batch.splits, batch.records, strict=True):
             if to_skip[split]:
                 to_skip[split] -= 1
             else:
-                todo.append((split, text, record))
-        ids = tokenizer.encode_batch([text for _, text, _ in todo])
-        for (split, text, record), ids_of_text in zip(todo, ids, strict=True):
+                todo.append((split, text, origin, record))
+        ids = tokenizer.encode_batch([text for _, text, *_ in todo])
+        for (split, text, origin, record), ids_of_text in zip(todo, ids, strict=True):
+            _check_lossless(tokenizer, ids_of_text, text, origin)
             writers[split].add(ids_of_text, len(text.encode()), record)
         done_bytes += sum(len(text.encode()) for text in batch.texts)
         progress("tokenize", done_bytes, total_bytes)

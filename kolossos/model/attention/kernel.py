@@ -1,21 +1,24 @@
 """Scaled dot-product attention with grouped queries and a tanh soft cap, on any device.
 
-Four implementations of one function, chosen by `attend`:
+Five implementations of one function, chosen by `attend`:
 - `masked_attention`: plain, any mask; for generation with a cache, for checks, and the reference of the tests.
-- `ChunkedAttention`: causal training anywhere, fp32 or bf16. It keeps no logits for backward but computes them again,
+- `ChunkedAttention`: causal training compiled, fp32 or bf16. It keeps no logits for backward but computes them again,
   and of long sequences never holds more than one chunk of queries: FlexAttention has no backward on CPU, SDPA no cap.
+- `EagerAttention`: the same without a compiler, in fewer passes.
 - `flex`: causal training on CUDA with the cap inside the kernel.
-- SDPA, where the model has no cap and documents need no border (on a CPU only forward: its backward takes longer).
+- SDPA, where the model has no cap and documents need no border (compiled for a CPU only forward).
 
 Shapes: B batch, S queries, T keys, H query heads, K key-value heads, G = H / K queries a group, P head_dim.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kolossos.model.attention.eager import MASKED, EagerAttention, causal_mask
 from kolossos.model.attention.flex import block_mask, flex
 from kolossos.model.sequence import Span
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
 WHOLE_LENGTH = 512  # up to here all queries are one chunk: one product more is faster than a masked half left out
-MASKED = -1e30  # finite, so that a row without any allowed key is uniform, as in Grok-1's own code
 SAFE_SOFTCAP = 60.0  # exp(60) summed over any length stays within fp32, so the largest logit need not be known
 
 
@@ -60,23 +62,59 @@ class Reach(NamedTuple):
         first_BS = begins_BS.cummax(1).values
         return cls(position_S, first_BS, block_mask(length, first_BS, device) if blocks else None, spans)
 
+    def within(self, window: int, batch: int) -> "Reach":
+        """The same where a position sees only the last ``window`` positions, itself included."""
+        first_BS = (self.position_S - (window - 1)).clamp(min=0.0).expand(batch, -1).contiguous()
+        if self.first_BS is not None:
+            first_BS = torch.maximum(first_BS, self.first_BS)
+        blocks = None if self.blocks is None else block_mask(first_BS.shape[1], first_BS, first_BS.device)
+        return Reach(self.position_S, first_BS, blocks, self.spans)
 
-def attend(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
-    """Causal self-attention for training, [B, S, H, P]."""
+
+def attend(
+    q_BSHP: Tensor,
+    k_BTKP: Tensor,
+    v_BTKP: Tensor,
+    scale: float,
+    softcap: float | None,
+    reach: Reach,
+    sinks_H: Tensor | None = None,
+) -> Tensor:
+    """Causal self-attention for training, [B, S, H, P]; each head's sink is a logit beside those of the keys."""
+    arguments = (q_BSHP, k_BTKP, v_BTKP, scale, softcap)
+    chunked = (q_BSHP, k_BTKP, v_BTKP, (scale, softcap, reach.spans), reach.position_S, reach.first_BS, sinks_H)
+    if sinks_H is not None:
+        return ChunkedAttention.apply(*chunked)  # type: ignore[return-value]
     plain = softcap is None and reach.first_BS is None and reach.spans is None
-    if plain and (
-        q_BSHP.is_cuda or not torch.is_grad_enabled()
-    ):  # SDPA's backward on CPU takes twice the chunked one's time
+    # compiled on a CPU, SDPA's backward takes twice the chunked one's time; not compiled, half of the eager one's
+    if plain and (q_BSHP.is_cuda or not torch.is_grad_enabled() or not torch.compiler.is_compiling()):
         q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
     if reach.blocks is not None:
-        return flex(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.blocks)
-    out = ChunkedAttention.apply(q_BSHP, k_BTKP, v_BTKP, scale, softcap, reach.position_S, reach.first_BS, reach.spans)
-    return out  # type: ignore[return-value]
+        return flex(*arguments, reach.blocks)
+    if reach.spans is None and not torch.compiler.is_compiling():
+        return _eager(*arguments, reach)
+    return ChunkedAttention.apply(*chunked)  # type: ignore[return-value]
+
+
+def _eager(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
+    n_kv = k_BTKP.shape[2]
+    q, k, v = _query_rows(q_BSHP, n_kv), _key_rows(k_BTKP), _key_rows(v_BTKP)
+    group = q.shape[1] // k.shape[1]
+    mask_of = partial(causal_mask, reach.position_S, reach.first_BS, group=group, n_kv=n_kv)
+    chunks = [(start, end) for start, end, _ in _chunks(((0, k.shape[1]),), group)]
+    out: Tensor = EagerAttention.apply(q, k, v, scale, softcap, chunks, mask_of)  # type: ignore[assignment]
+    return _from_query_rows(out, n_kv, group)
 
 
 def masked_attention(
-    q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, allowed_BST: Tensor
+    q_BSHP: Tensor,
+    k_BTKP: Tensor,
+    v_BTKP: Tensor,
+    scale: float,
+    softcap: float | None,
+    allowed_BST: Tensor,
+    sinks_H: Tensor | None = None,
 ) -> Tensor:
     """Attention of every query to the keys that ``allowed_BST`` names; softmax in fp32 (or wider)."""
     batch, length, heads, width = q_BSHP.shape
@@ -87,7 +125,10 @@ def masked_attention(
     if softcap is not None:
         logits = softcap * torch.tanh(logits / softcap)
     logits = torch.where(allowed_BST[:, None, None], logits, MASKED)
-    weights = logits.softmax(-1).to(v_BKTP.dtype)
+    if sinks_H is not None:
+        sink = sinks_H.to(logits.dtype).view(1, n_kv, -1, 1, 1).expand(*logits.shape[:-1], 1)
+        logits = torch.cat((logits, sink), dim=-1)
+    weights = logits.softmax(-1)[..., : allowed_BST.shape[-1]].to(v_BKTP.dtype)
     out_BKGSP = torch.einsum("bkgst,bktp->bkgsp", weights, v_BKTP)
     return out_BKGSP.permute(0, 3, 1, 2, 4).flatten(2, 3)
 
@@ -112,6 +153,7 @@ class ChunkedAttention(torch.autograd.Function):
     Inside, a key-value head and the queries of its group are one matrix: N = B x K matrices of R = S x G query rows
     (row = position x G + query of the group), so that chunks are slices and nothing is copied to multiply. Products
     come first and all that is done element by element after them, in rows [N x R, T]: compiled, that is one pass.
+    ``how``: scale, soft cap, and the positions that have a query here (None: all).
     """
 
     @staticmethod
@@ -120,35 +162,41 @@ class ChunkedAttention(torch.autograd.Function):
         q_BSHP: Tensor,
         k_BTKP: Tensor,
         v_BTKP: Tensor,
-        scale: float,
-        softcap: float | None,
+        how: tuple[float, float | None, tuple[Span, ...] | None],
         position_S: Tensor,
         first_BS: Tensor | None,
-        spans: tuple[Span, ...] | None = None,
+        sinks_H: Tensor | None,
     ) -> Tensor:
         q, k, v = _query_rows(q_BSHP, k_BTKP.shape[2]), _key_rows(k_BTKP), _key_rows(v_BTKP)
         group = q_BSHP.shape[2] // k_BTKP.shape[2]
+        scale, softcap, spans = how
         outs, sums = [], []
+        sink_NR = None if sinks_H is None else _sink_rows(sinks_H, k_BTKP.shape[2], q.shape)
         for start, end, rows in _chunks(spans or ((0, k.shape[1]),), group):
             product = torch.bmm(q[:, rows], k[:, :end].transpose(1, 2))
             logits, _ = _logits(product, scale, softcap, Reach(position_S, first_BS), start)
             largest = None
             if softcap is None or softcap > SAFE_SOFTCAP:
                 largest = logits.amax(-1, keepdim=True)
+                if sink_NR is not None:
+                    largest = torch.maximum(largest, sink_NR[:, rows].reshape(-1, 1))
                 logits = logits - largest
             weights = torch.exp(logits)
             total = weights.sum(-1, keepdim=True)
+            if sink_NR is not None:
+                sink = sink_NR[:, rows].reshape(-1, 1)
+                total = total + torch.exp(sink if largest is None else sink - largest)
             out = torch.bmm(weights.to(v.dtype).view(product.shape), v[:, :end])
             outs.append((out / total.view(*product.shape[:2], 1)).to(v.dtype))
             sums.append((torch.log(total) if largest is None else largest + torch.log(total)).view(product.shape[:2]))
         out = torch.cat(outs, dim=1)
-        ctx.save_for_backward(q, k, v, out, torch.cat(sums, dim=1), position_S, first_BS)
+        ctx.save_for_backward(q, k, v, out, torch.cat(sums, dim=1), position_S, first_BS, sinks_H)
         ctx.scale, ctx.softcap, ctx.n_kv, ctx.group, ctx.spans = scale, softcap, k_BTKP.shape[2], group, spans
         return _from_query_rows(out, ctx.n_kv, group)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, lse_NR, *reach = ctx.saved_tensors
+        q, k, v, out, lse_NR, *reach, sinks_H = ctx.saved_tensors
         group = ctx.group
         d_out = _query_rows(grads[0], ctx.n_kv)
         q = recall(q, d_out)
@@ -170,7 +218,11 @@ class ChunkedAttention(torch.autograd.Function):
         assert dv is not None
         dq = _from_query_rows(torch.cat(dqs[::-1], dim=1), ctx.n_kv, group)
         dk, dv = (F.pad(x, (0, 0, 0, k.shape[1] - x.shape[1])) if x.shape != k.shape else x for x in (dk, dv))
-        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), *[None] * 5
+        d_sinks = None
+        if sinks_H is not None:  # the sink is one more key, of value 0
+            d_sink_NR = -torch.exp(_sink_rows(sinks_H, ctx.n_kv, q.shape) - lse_NR) * delta_NR
+            d_sinks = d_sink_NR.view(-1, ctx.n_kv, q.shape[1] // group, group).sum((0, 2)).flatten().to(sinks_H.dtype)
+        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), None, None, None, d_sinks
 
 
 def _logits(
@@ -235,6 +287,13 @@ def _query_rows(x_BSHP: Tensor, n_kv: int) -> Tensor:
 def _key_rows(x_BTKP: Tensor) -> Tensor:
     """[B, T, K, P] -> [B x K, T, P], contiguous."""
     return x_BTKP.transpose(1, 2).flatten(0, 1).contiguous()
+
+
+def _sink_rows(sinks_H: Tensor, n_kv: int, shape_NRP: torch.Size) -> Tensor:
+    """[H] -> [B x K, S x G]: the sink of the head that each query row belongs to."""
+    matrices, rows, _ = shape_NRP
+    group = sinks_H.shape[0] // n_kv
+    return _wide(sinks_H).view(n_kv, group).repeat(matrices // n_kv, rows // group)
 
 
 def _from_query_rows(x_NRP: Tensor, n_kv: int, group: int) -> Tensor:

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from kolossos.specs.model import ModelSpec, RopeScaling
+from kolossos.specs.model import ModelSpec, RopeScaling, YarnScaling
 
 
 def rotary_tables(spec: ModelSpec, positions_BS: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
@@ -21,8 +21,14 @@ def rotary_tables(spec: ModelSpec, positions_BS: Tensor, dtype: torch.dtype = to
     inv_freq_P = 1.0 / spec.rope_theta**exponents
     if spec.rope_scaling is not None:
         inv_freq_P = _stretch(inv_freq_P, spec.rope_scaling)
+    if spec.rope_yarn is not None:
+        inv_freq_P = _yarn(inv_freq_P, spec.rope_theta, spec.rope_yarn)
     angles_BS1P = positions_BS.to(wide)[..., None, None] * inv_freq_P
-    return angles_BS1P.cos(), angles_BS1P.sin()
+    cos, sin = angles_BS1P.cos(), angles_BS1P.sin()
+    if spec.rope_yarn is None:
+        return cos, sin
+    growth = spec.rope_yarn.attention_factor or 0.1 * math.log(max(spec.rope_yarn.factor, 1.0)) + 1.0
+    return cos * growth, sin * growth
 
 
 def rotate(x_BSHP2: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
@@ -47,3 +53,22 @@ def _stretch(inv_freq_P: Tensor, scaling: RopeScaling) -> Tensor:
     blend = (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
     blend = blend.clamp(0.0, 1.0)
     return inv_freq_P * (blend + (1 - blend) / scaling.factor)
+
+
+def _yarn(inv_freq_P: Tensor, theta: float, yarn: YarnScaling) -> Tensor:
+    """YaRN (arXiv:2309.00071, section 3.2): frequencies of few turns within the original length divided by ``factor``.
+
+    The ramp is linear in the index of the pair, between the pairs that turn beta_fast and beta_slow times.
+    """
+    pairs = inv_freq_P.shape[0]
+
+    def pair_that_turns(times: float) -> float:
+        return pairs * math.log(yarn.original_max_seq_len / (times * 2 * math.pi)) / math.log(theta)
+
+    low, high = pair_that_turns(yarn.beta_fast), pair_that_turns(yarn.beta_slow)
+    if yarn.round_ramp:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, 2 * pairs - 1)
+    index_P = torch.arange(pairs, device=inv_freq_P.device, dtype=inv_freq_P.dtype)
+    ramp_P = ((index_P - low) / max(high - low, 0.001)).clamp(0.0, 1.0)
+    return inv_freq_P * (1 - ramp_P) + inv_freq_P / yarn.factor * ramp_P

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kolossos.model.activation import activation, activation_backward
+from kolossos.model.experts.biased import BiasedExperts
 from kolossos.model.experts.exchange import Exchange, Rows, nothing_moves
 from kolossos.model.experts.grouped import grouped_mm, grouped_outer
 from kolossos.model.experts.routing import FromExperts, GatesToRows, Router, Routing, ToExperts
@@ -82,7 +83,7 @@ class MixtureOfExperts(nn.Module):
     def __init__(self, dim: int, moe: MoESpec, activation_name: str):
         super().__init__()
         self.router = Router(dim, moe)
-        self.experts = Experts(dim, moe, activation_name)
+        self.experts = (BiasedExperts if moe.bias else Experts)(dim, moe, activation_name)
         self.exchange: Exchange = nothing_moves
 
     def forward(self, x: Tensor) -> tuple[Tensor, Routing]:

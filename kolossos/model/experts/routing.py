@@ -49,10 +49,13 @@ class Router(nn.Module):
         self.moe = moe
         self.sum_over_ranks: Callable[[Tensor], Tensor] | None = None
         self.weight = nn.Parameter(torch.empty(moe.n_experts, dim))
+        self.bias = nn.Parameter(torch.empty(moe.n_experts)) if moe.bias else None
 
     def forward(self, x_ND: Tensor) -> Routing:
         wide = torch.promote_types(x_ND.dtype, torch.float32)
         logits_NE = x_ND.to(wide) @ usable(self.weight).to(wide).t()
+        if self.bias is not None:
+            logits_NE = logits_NE + usable(self.bias).to(wide)
         if self.moe.router_softcap is not None:
             logits_NE = self.moe.router_softcap * torch.tanh(logits_NE / self.moe.router_softcap)
         probs_NE = logits_NE.softmax(-1)

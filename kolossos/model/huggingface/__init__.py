@@ -1,6 +1,7 @@
 """Weights out to and in from folders in the Hugging Face layout: config.json, safetensors, tokenizer.
 
-config.py: which layout holds which model, and config.json both ways
+layouts.py: which layout holds which model
+config.py: config.json both ways
 names.py: the names of the tensors, and what part of which parameter each holds
 export.py: a folder written whole or not at all
 load.py: a folder read, or one clear line about what does not fit

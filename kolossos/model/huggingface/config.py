@@ -1,53 +1,30 @@
-"""config.json of the Hugging Face layouts: which one can hold a ModelSpec, and the way there and back.
-
-Three layouts, chosen by what the model computes:
-- Llama: dense, none of Grok's features. Mixtral: experts with renormalized gates, none of Grok's features.
-  Both as transformers itself reads and writes them.
-- Grok-1 and Grok-2, which transformers does not know. The keys are those that the servers read:
-  vllm-project/vllm@048a32c vllm/model_executor/models/grok1.py and
-  sgl-project/sglang@031ad4c python/sglang/srt/models/grok.py.
-
-What those servers compute whatever config.json says (as read there): SGLang caps the router's logits at 30; vLLM has no
-attention temperature, and by its default the exact GELU in place of the tanh one; both divide (dense + experts) by the
-square root of 2. Of these only the last is refused at export when the model differs, for it is no small difference.
-"""
+"""config.json of the Hugging Face layouts, both ways. Which layout holds what: layouts.py."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from kolossos.errors import InputError
-from kolossos.specs.huggingface import CONFIG_FILE, spec_from_config
-from kolossos.specs.huggingface_families import ACTIVATIONS
+from kolossos.model.activation import SWIGLU_ALPHA, SWIGLU_LIMIT
+from kolossos.model.huggingface.layouts import (
+    GEMMA2,
+    GPT_OSS,
+    GROK,
+    MISTRAL,
+    MIXTRAL,
+    MODEL_TYPES,
+    QWEN3_MOE,
+    READ,
+    layout_of,
+)
+from kolossos.specs.huggingface import BY_MODEL_TYPE, CONFIG_FILE, spec_from_config
+from kolossos.specs.huggingface_families import ACTIVATIONS, FAMILIES, FULL, SLIDING
 from kolossos.specs.model import ModelSpec
 
-LLAMA, MIXTRAL, GROK = "LlamaForCausalLM", "MixtralForCausalLM", "Grok1ForCausalLM"
-ARCHITECTURES = {LLAMA: LLAMA, MIXTRAL: MIXTRAL, GROK: GROK, "Grok1ModelForCausalLM": GROK}
-GROK_BRANCH_SCALE = 2**-0.5  # hard-coded in both servers
-PLAIN = {
-    "post_norm": False,
-    "activation": "silu",
-    "attn_softcap": None,
-    "attn_temperature_len": None,
-    "embedding_multiplier": 1.0,
-    "output_multiplier": 1.0,
-    "output_softcap": None,
-}
-LIKE_GROK = {"post_norm": True, "activation": "gelu_tanh", "rope_scaling": None}
+GROK_MODEL_TYPE = "qwen2_5_omni_text"
+"""A type whose configuration transformers can read, as the servers do, and for which it has no network to open."""
 
-
-def layout_of(spec: ModelSpec) -> str:
-    """The architecture that holds ``spec``; InputError naming the features that keep it out of every layout."""
-    if spec.moe is None:
-        obstacles = {LLAMA: _differences(spec, PLAIN)}
-    else:
-        obstacles = {MIXTRAL: _obstacles_to_mixtral(spec), GROK: _obstacles_to_grok(spec)}
-    for architecture, found in obstacles.items():
-        if not found:
-            return architecture
-    reasons = "; ".join(f"{name} has no {', '.join(found)}" for name, found in obstacles.items())
-    raise InputError(f"no Hugging Face layout can hold the model {spec.name!r}: {reasons}")
+STRETCHES = ("default", "original", "llama3", "yarn")  # "original" is Grok-2's word for none
 
 
 def config_from_spec(spec: ModelSpec, dtype: str) -> dict[str, Any]:
@@ -55,7 +32,7 @@ def config_from_spec(spec: ModelSpec, dtype: str) -> dict[str, Any]:
     architecture = layout_of(spec)
     config: dict[str, Any] = {
         "architectures": [architecture],
-        "model_type": "llama" if architecture == LLAMA else "mixtral",  # Grok's own is unknown to transformers
+        "model_type": GROK_MODEL_TYPE if architecture == GROK else MODEL_TYPES[architecture],
         "vocab_size": spec.vocab_size,
         "hidden_size": spec.dim,
         "intermediate_size": spec.ffn_dim or (spec.moe.expert_dim if spec.moe else None),
@@ -63,23 +40,14 @@ def config_from_spec(spec: ModelSpec, dtype: str) -> dict[str, Any]:
         "num_attention_heads": spec.n_heads,
         "num_key_value_heads": spec.n_kv_heads,
         "head_dim": spec.head_dim,
-        "hidden_act": "silu" if spec.activation == "silu" else "gelu_pytorch_tanh",
+        "hidden_act": "gelu_pytorch_tanh" if spec.activation == "gelu_tanh" else "silu",
         "max_position_embeddings": spec.max_seq_len,
         "rms_norm_eps": spec.norm_eps,
         "rope_theta": spec.rope_theta,
         "tie_word_embeddings": spec.tied_embeddings,
         "torch_dtype": dtype,
     }
-    if spec.rope_scaling is not None:
-        config["rope_scaling"] = {
-            "rope_type": "llama3",
-            "factor": spec.rope_scaling.factor,
-            "low_freq_factor": spec.rope_scaling.low_freq_factor,
-            "high_freq_factor": spec.rope_scaling.high_freq_factor,
-            "original_max_position_embeddings": spec.rope_scaling.original_max_seq_len,
-        }
-    if spec.moe is not None:
-        config |= {"num_local_experts": spec.moe.n_experts, "num_experts_per_tok": spec.moe.top_k}
+    config |= _stretch_keys(spec) | _feature_keys(spec, architecture)
     return config | (_grok_keys(spec) if architecture == GROK else {})
 
 
@@ -98,11 +66,14 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def architecture_of(config: dict[str, Any]) -> str:
-    """LLAMA, MIXTRAL or GROK; InputError for any other model."""
-    named = config.get("architectures") or ["(none)"]
-    if named[0] not in ARCHITECTURES:
-        raise InputError(f"config.json: architecture {named[0]!r} is unknown here; known: {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[named[0]]
+    """The layout that config.json names, by its model_type where it has no architectures; InputError if unknown."""
+    kind = config.get("model_type")
+    named = config.get("architectures") or [BY_MODEL_TYPE.get(kind, kind) if isinstance(kind, str) else None]
+    if not isinstance(named, list) or not isinstance(named[0], str):
+        raise InputError("config.json names no architecture (keys 'architectures' and 'model_type')")
+    if named[0] not in READ:
+        raise InputError(f"config.json: architecture {named[0]!r} is unknown here; known: {', '.join(READ)}")
+    return READ[named[0]]
 
 
 def spec_from_huggingface(config: dict[str, Any], name: str = "huggingface") -> ModelSpec:
@@ -116,45 +87,91 @@ def spec_from_huggingface(config: dict[str, Any], name: str = "huggingface") -> 
         _refuse_foreign_features(config, architecture)
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError(f"config.json cannot be understood: {error}") from None
-    return spec_from_config(config, name).model_copy(update={"source": ""})
+    return spec_from_config({**config, "architectures": [architecture]}, name).model_copy(update={"source": ""})
 
 
-def _differences(spec: ModelSpec, wanted: dict[str, Any]) -> list[str]:
-    found = [f"{key} = {getattr(spec, key)}" for key, value in wanted.items() if getattr(spec, key) != value]
-    if not math.isclose(spec.attention_scale, spec.head_dim**-0.5, rel_tol=1e-6):
-        found.append(f"attn_scale = {spec.attn_scale}")
-    return found
+def _stretch_keys(spec: ModelSpec) -> dict[str, Any]:
+    if spec.rope_scaling is not None:
+        stretch: dict[str, Any] = {
+            "rope_type": "llama3",
+            "factor": spec.rope_scaling.factor,
+            "low_freq_factor": spec.rope_scaling.low_freq_factor,
+            "high_freq_factor": spec.rope_scaling.high_freq_factor,
+            "original_max_position_embeddings": spec.rope_scaling.original_max_seq_len,
+        }
+    elif spec.rope_yarn is not None:
+        stretch = {
+            "rope_type": "yarn",
+            "factor": spec.rope_yarn.factor,
+            "original_max_position_embeddings": spec.rope_yarn.original_max_seq_len,
+            "beta_fast": spec.rope_yarn.beta_fast,
+            "beta_slow": spec.rope_yarn.beta_slow,
+            "truncate": spec.rope_yarn.round_ramp,
+        }
+        if spec.rope_yarn.attention_factor is not None:
+            stretch["attention_factor"] = spec.rope_yarn.attention_factor
+    else:
+        # classes with a stretch by default (GPT-OSS) take none only where it is said
+        return {"rope_parameters": {"rope_type": "default", "rope_theta": spec.rope_theta}} if spec.attn_sinks else {}
+    return {"rope_scaling": stretch}
 
 
-def _obstacles_to_mixtral(spec: ModelSpec) -> list[str]:
-    assert spec.moe is not None
-    found = _differences(spec, PLAIN | {"ffn_dim": None})
-    if not spec.moe.renormalize:
-        found.append("moe.renormalize = False")
-    if spec.moe.router_softcap is not None:
-        found.append(f"moe.router_softcap = {spec.moe.router_softcap}")
-    return found
+def _feature_keys(spec: ModelSpec, architecture: str) -> dict[str, Any]:
+    """The keys beyond a plain Llama's."""
+    family, keys = FAMILIES[architecture], {}
+    if "attention_bias" in family.reads:
+        keys["attention_bias"] = spec.qkv_bias
+    if "mlp_bias" in family.reads:
+        keys["mlp_bias"] = spec.mlp_bias
+    if "sliding_window" in family.reads:
+        keys |= _window_keys(spec, architecture)
+    if spec.moe is not None:
+        keys |= {"num_local_experts": spec.moe.n_experts, "num_experts_per_tok": spec.moe.top_k}
+    if spec.moe is not None and architecture == QWEN3_MOE:
+        keys |= {
+            "num_experts": keys.pop("num_local_experts"),
+            "moe_intermediate_size": spec.moe.expert_dim,
+            "norm_topk_prob": spec.moe.renormalize,
+            "decoder_sparse_step": 1,
+            "mlp_only_layers": [],
+        }
+    if architecture == GPT_OSS:
+        keys |= {"swiglu_limit": SWIGLU_LIMIT}
+    if architecture == GEMMA2:
+        keys |= {
+            "hidden_activation": "gelu_pytorch_tanh",
+            "query_pre_attn_scalar": round(spec.attention_scale**-2),
+            "attn_logit_softcapping": spec.attn_softcap,
+            "final_logit_softcapping": spec.output_softcap,
+        }
+    return keys
 
 
-def _obstacles_to_grok(spec: ModelSpec) -> list[str]:
-    assert spec.moe is not None
-    found = _differences(spec, LIKE_GROK)
-    if spec.moe.renormalize:
-        found.append("moe.renormalize = True")
-    if spec.ffn_dim and not math.isclose(spec.branch_scale, GROK_BRANCH_SCALE, rel_tol=1e-6):
-        found.append(f"branch_scale = {spec.branch_scale}")
-    return found
+def _window_keys(spec: ModelSpec, architecture: str) -> dict[str, Any]:
+    windows = [spec.window_of(layer) for layer in range(spec.n_layers)]
+    largest = max(windows)
+    if architecture in (MISTRAL, MIXTRAL):
+        return {"sliding_window": largest or None}
+    if architecture == QWEN3_MOE:
+        return {"use_sliding_window": largest > 0, "sliding_window": largest or None}
+    kinds = [SLIDING if window else FULL for window in windows]
+    keys: dict[str, Any] = {"layer_types": kinds}
+    if architecture in (GEMMA2, GPT_OSS):
+        return keys | {"sliding_window": largest or spec.max_seq_len}
+    first = kinds.index(SLIDING) if largest else spec.n_layers
+    return keys | {"use_sliding_window": largest > 0, "sliding_window": largest or None, "max_window_layers": first}
 
 
 def _grok_keys(spec: ModelSpec) -> dict[str, Any]:
     """attn_output_multiplier stays away: the servers scale by head_dim^-0.5, and vLLM multiplies the output with it.
 
     moe_intermediate_size makes vLLM read Grok-1 under the names of Grok-2 too; load_presharded_moe keeps SGLang from
-    looking for one file a rank.
+    looking for one file a rank; servers ask for the number of experts under either name.
     """
     assert spec.moe is not None
     optional = {"final_logit_softcapping": spec.output_softcap, "attn_temperature_len": spec.attn_temperature_len}
     return {
+        "num_experts": spec.moe.n_experts,
         "moe_intermediate_size": spec.moe.expert_dim,
         "residual_moe": spec.ffn_dim is not None,
         "moe_router_renormalize": False,
@@ -167,18 +184,24 @@ def _grok_keys(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _refuse_foreign_features(config: dict[str, Any], architecture: str) -> None:
-    for key in ("attention_bias", "mlp_bias", "quantization_config"):
-        if config.get(key):
-            raise InputError(f"config.json: {key} is set; only plain weights without biases are supported")
+    reads = FAMILIES[architecture].reads
+    for key in ("attention_bias", "mlp_bias", "quantization_config", "use_bidirectional_attention"):
+        if config.get(key) and key not in reads:
+            raise InputError(f"config.json: {key} is set; that is not supported with {architecture}")
     window = config.get("sliding_window")
-    if window is not None and 0 < window < config.get("max_position_embeddings", math.inf):
-        raise InputError(f"config.json: sliding_window = {window} is not supported; attention here sees all positions")
-    function = config.get("hidden_act", "silu")
-    if architecture != GROK and function not in ACTIVATIONS:
-        raise InputError(f"config.json: hidden_act = {function!r} is not supported; known: {', '.join(ACTIVATIONS)}")
+    if window and "sliding_window" not in reads and window < config.get("max_position_embeddings", window + 1):
+        raise InputError(f"config.json: sliding_window = {window} is not supported with {architecture}")
+    named = [config.get(key, "silu") for key in ("hidden_act", "hidden_activation")]
+    for function in named if architecture != GROK else ():
+        if function is not None and function not in ACTIVATIONS:
+            known = ", ".join(ACTIVATIONS)
+            raise InputError(f"config.json: activation {function!r} is not supported (hidden_act); known: {known}")
     rope = (config.get("rope_scaling") or {}) | (config.get("rope_parameters") or {})
     kind = rope.get("rope_type", rope.get("type", config.get("rope_type", "default")))
-    if kind not in ("default", "original", "llama3"):  # "original" is Grok-2's word for no scaling
-        raise InputError(f"config.json: rope type {kind!r} is not supported; known: default, llama3")
-    if rope.get("partial_rotary_factor", 1.0) != 1.0:
+    if kind not in STRETCHES:
+        raise InputError(f"config.json: rope type {kind!r} is not supported; known: default, llama3, yarn")
+    if any(c.get("partial_rotary_factor", 1.0) not in (None, 1.0) for c in (rope, config)):
         raise InputError("config.json: partial_rotary_factor is not supported; whole heads are turned here")
+    for key, wanted in (("swiglu_limit", SWIGLU_LIMIT), ("swiglu_alpha", SWIGLU_ALPHA)):
+        if architecture == GPT_OSS and config.get(key, wanted) != wanted:
+            raise InputError(f"config.json: {key} = {config[key]} is not supported; the network has {wanted}")

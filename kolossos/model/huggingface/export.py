@@ -12,10 +12,12 @@ from safetensors.torch import save_file
 from kolossos.errors import InputError
 from kolossos.files import UNFINISHED_SUFFIX, disk_has_room, sync_folder, write_whole
 from kolossos.model.decoder import Decoder
-from kolossos.model.huggingface.config import CONFIG_FILE, GROK, config_from_spec, layout_of
-from kolossos.model.huggingface.names import INDEX_FILE, OUTPUT_NAME, WEIGHTS_FILE, StoredTensor, stored_tensors
+from kolossos.model.huggingface.config import CONFIG_FILE, config_from_spec
+from kolossos.model.huggingface.layouts import GROK, layout_of
+from kolossos.model.huggingface.names import INDEX_FILE, WEIGHTS_FILE, StoredTensor, output_copy, stored_tensors
 from kolossos.specs.tokens import END_TOKENS
 
+GENERATION_CONFIG_FILE, TOKENIZER_CONFIG_FILE = "generation_config.json", "tokenizer_config.json"
 SHARD_BYTES = 5_000_000_000
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
@@ -47,7 +49,7 @@ def export_huggingface(
             unfinished.mkdir(parents=True)
             ids = _write_tokenizer(tokenizer_path, unfinished, model.spec.max_seq_len) if tokenizer_path else {}
             _write_json(unfinished / CONFIG_FILE, config | ids)
-            _write_json(unfinished / "generation_config.json", {"do_sample": True, **ids})
+            _write_json(unfinished / GENERATION_CONFIG_FILE, {"do_sample": True, **ids})
             _write_weights(model, unfinished, DTYPES[dtype], shard_bytes)
             sync_folder(unfinished)
             _move_into_place(unfinished, out)
@@ -80,23 +82,29 @@ def _write_json(file: Path, values: dict[str, Any]) -> None:
 
 
 def _write_tokenizer(tokenizer_path: Path, folder: Path, max_seq_len: int) -> dict[str, int]:
-    """tokenizer.json, tokenizer_config.json, and the id of the end token as config.json has it."""
+    """tokenizer.json, tokenizer_config.json, and the ids of the begin and end token as config.json has them.
+
+    What a run trains on has an end token before every document: it is the begin token too.
+    """
+    beside, said = tokenizer_path.with_name(TOKENIZER_CONFIG_FILE), {}
     try:
         text = tokenizer_path.read_text(encoding="utf-8")
-        special = {token["content"]: token["id"] for token in json.loads(text)["added_tokens"] if token["special"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        values = json.loads(text)
+        known = values["model"]["vocab"] | {token["content"]: token["id"] for token in values["added_tokens"]}
+        if beside.is_file():
+            said = json.loads(beside.read_text(encoding="utf-8"))
+        named = said.get("eos_token")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{tokenizer_path}: not a tokenizer.json ({error})") from None
-    end = next((token for token in END_TOKENS if token in special), None)
+    named = named.get("content") if isinstance(named, dict) else named
+    end = next((token for token in (named, *END_TOKENS) if token in known), None)
     if end is None:
         raise InputError(f"{tokenizer_path}: no end-of-text token in it; it needs one of {', '.join(END_TOKENS)}")
     write_whole(folder / tokenizer_path.name, text)
-    beside = tokenizer_path.with_name("tokenizer_config.json")
-    if beside.is_file():
-        write_whole(folder / beside.name, beside.read_bytes())
-    else:
-        fast = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-        _write_json(folder / beside.name, fast | {"eos_token": end, "model_max_length": max_seq_len})
-    return {"bos_token_id": special[end], "eos_token_id": special[end]}
+    fast = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    begin = {"bos_token": end, "add_bos_token": True}
+    _write_json(folder / beside.name, fast | {"model_max_length": max_seq_len} | said | begin | {"eos_token": end})
+    return {"bos_token_id": known[end], "eos_token_id": known[end]}
 
 
 @torch.no_grad()
@@ -104,17 +112,13 @@ def _write_weights(model: Decoder, folder: Path, dtype: torch.dtype, shard_bytes
     """One file of weights or, above ``shard_bytes``, several and their index. Holds one file in memory at a time."""
     tensors = list(stored_tensors(model, layout_of(model.spec)))
     if model.spec.tied_embeddings and layout_of(model.spec) == GROK:  # SGLang wants the output matrix, tied or not
-        embedding = model.embedding.weight
-        tensors.append(StoredTensor(OUTPUT_NAME, "embedding.weight", None, tuple(embedding.shape)))
+        tensors.append(output_copy(model))
     parameters = dict(model.named_parameters())
     shards = _shards(tensors, dtype.itemsize, shard_bytes)
     weight_map = {}
     for number, shard in enumerate(shards, start=1):
         name = WEIGHTS_FILE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        values = {
-            t.name: t.view(parameters[t.parameter]).to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
-            for t in shard
-        }
+        values = {tensor.name: tensor.made_of(parameters, dtype) for tensor in shard}
         save_file(values, folder / name, metadata={"format": "pt"})
         with open(folder / name, "rb+") as file:
             os.fsync(file.fileno())

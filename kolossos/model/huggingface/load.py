@@ -48,7 +48,7 @@ def load_huggingface(folder: Path) -> Decoder:
             return _checked(files[file].get_tensor(name_in_file), shape, f"{folder / file}: {name_in_file}")
 
         for tensor in wanted:
-            tensor.view(parameters[tensor.parameter]).copy_(read(tensor.name, tensor.shape))
+            tensor.load(read(tensor.name, tensor.shape), parameters)
         embedding = parameters["embedding.weight"]
         if tied and OUTPUT_NAME in found:
             copy = read(OUTPUT_NAME, tuple(embedding.shape))

@@ -123,7 +123,7 @@ def read_layout(text: str, job: Job) -> Layout:
     """``tp=8,pp=4,...``: what is not said is one, or the job's; dp_shard takes the GPUs that are left."""
     said: dict[str, object] = {}
     parts = [part for part in text.replace(" ", "").split(",") if part]
-    apply_overrides(said, parts, option="layout", example="tp=8")
+    apply_overrides(said, parts, what="layout", example="tp=8")
     values = {"micro_batch_size": 1, "seq_len": job.seq_len, "sharding": "optimizer", "precision": job.precisions[0]}
     values |= said
     where = f"layout {text}"

@@ -1,6 +1,5 @@
 """The checkpoints of a run: saved by all ranks, committed by one, the newest good ones kept."""
 
-import errno
 import json
 import time
 from collections.abc import Callable
@@ -13,15 +12,16 @@ import torch
 from torch import Tensor
 
 from kolossos.errors import InputError
+from kolossos.files import write_failure
 from kolossos.stores import Store, open_store
 from kolossos.train.checkpoints.checkpoint import MANIFEST, Checkpoint
+from kolossos.train.checkpoints.names import PREFIX, name_of, step_of
 from kolossos.train.checkpoints.ranks import ALONE, Ranks
 from kolossos.train.checkpoints.shard_files import SUFFIX, write_shards
 from kolossos.train.checkpoints.staging import Shard, Staging
 
 PATIENCE_S = 1800.0
 PARTIAL = ".partial"
-PREFIX = "step-"
 
 
 class CheckpointFolder:
@@ -33,7 +33,13 @@ class CheckpointFolder:
     """
 
     def __init__(
-        self, folder: str | Path | Store, keep: int = 2, ranks: Ranks = ALONE, patience_s: float = PATIENCE_S
+        self,
+        folder: str | Path | Store,
+        keep: int = 2,
+        ranks: Ranks = ALONE,
+        patience_s: float = PATIENCE_S,
+        *,
+        keep_step: int | None = None,
     ) -> None:
         """
         Args:
@@ -41,8 +47,10 @@ class CheckpointFolder:
             keep: how many good checkpoints stay.
             ranks: who saves.
             patience_s: how long to wait for the part of the slowest rank.
+            keep_step: a step whose checkpoint stays, too.
         """
         self.store, self.keep, self.ranks = open_store(folder), keep, ranks
+        self.keep_step = keep_step
         self._patience_s = patience_s
         self._staging = Staging(ranks)
         self._good: set[int] = set()  # those that this process has read or written
@@ -54,13 +62,13 @@ class CheckpointFolder:
         """Committed checkpoints, oldest first (`Checkpoint.damage` tells of the content)."""
         steps = sorted(self._steps())
         if not self.store.renames:
-            steps = [step for step in steps if (self.store / _name(step)).exists(MANIFEST)]
-        return [Checkpoint(self.store / _name(step), step) for step in steps]
+            steps = [step for step in steps if (self.store / name_of(step)).exists(MANIFEST)]
+        return [Checkpoint(self.store / name_of(step), step) for step in steps]
 
     def newest_good(self, say: Callable[[str], None]) -> Checkpoint | None:
         """The newest undamaged checkpoint; damaged ones are reported through ``say``."""
         steps = self.ranks.gather([checkpoint.step for checkpoint in self.all()])[0]
-        checkpoints = [Checkpoint(self.store / _name(step), step) for step in steps]
+        checkpoints = [Checkpoint(self.store / name_of(step), step) for step in steps]
         for i, checkpoint in reversed(list(enumerate(checkpoints))):
             damage = checkpoint.damage(self.ranks)
             if damage is None:
@@ -92,9 +100,9 @@ class CheckpointFolder:
         error = pending.exception()
         self._pending = None
         try:
-            outcomes = self.ranks.gather(None if error is None else _reason(error))
+            outcomes = self.ranks.gather(None if error is None else write_failure(error))
         except RuntimeError as lost:  # a rank is gone
-            outcomes = [_reason(error or lost)]
+            outcomes = [write_failure(error or lost)]
         failed = [reason for reason in outcomes if reason]
         if not failed:
             return
@@ -105,6 +113,21 @@ class CheckpointFolder:
             raise error
         raise self._not_written(step, failed[0])
 
+    def last_good(self) -> str:
+        """Which checkpoint a run that ends now goes on from, in words."""
+        with suppress(OSError):
+            if good := [checkpoint for checkpoint in self.all() if checkpoint.step not in self._damaged]:
+                return f"the last good checkpoint is {good[-1].store}"
+        return "there is no earlier checkpoint"
+
+    def forget_after(self, step: int) -> None:
+        """Remove what was committed after ``step``, the newest first."""
+        self.finish()
+        if self.ranks.commits:
+            for checkpoint in reversed(self.all()):
+                if checkpoint.step > step:
+                    self.store.remove(name_of(checkpoint.step))
+
     def _prepare(self, step: int) -> bool:
         """Make room for a new checkpoint; True if there is a good one of this step already."""
         reason, there = None, False
@@ -113,7 +136,7 @@ class CheckpointFolder:
                 self._discard_partial()
                 there = self._is_good(step)
             except OSError as error:
-                reason = _reason(error)
+                reason = write_failure(error)
         reason, there = self.ranks.gather((reason, there))[0]
         if reason:
             raise self._not_written(step, reason)
@@ -123,14 +146,14 @@ class CheckpointFolder:
         """Whether this step was committed and is undamaged; in a store that cannot rename a damaged one is removed."""
         if step not in {checkpoint.step for checkpoint in self.all()}:
             return False
-        if Checkpoint(self.store / _name(step), step).damage() is None:
+        if Checkpoint(self.store / name_of(step), step).damage() is None:
             self._good.add(step)
             return True
         self._damaged.add(step)
         self._good.discard(step)
         if not self.store.renames:
-            (self.store / _name(step)).remove(MANIFEST)
-            self.store.remove(_name(step))
+            (self.store / name_of(step)).remove(MANIFEST)
+            self.store.remove(name_of(step))
         return False
 
     def _write(self, step: int, shards: list[Shard]) -> None:
@@ -147,7 +170,7 @@ class CheckpointFolder:
         except BaseException as error:
             if self.ranks.world > 1:
                 with suppress(OSError):
-                    folder.write(f"{name}.json", json.dumps({"error": _reason(error)}))
+                    folder.write(f"{name}.json", json.dumps({"error": write_failure(error)}))
             raise
         if self.ranks.commits:
             if self.ranks.world > 1:
@@ -180,8 +203,8 @@ class CheckpointFolder:
         manifest = {"step": step, "torch": torch.__version__, "files": files}
         folder.write(MANIFEST, json.dumps(manifest, indent=1))
         if self.store.renames:
-            self.store.remove(_name(step))  # only a damaged one can be there
-            self.store.rename(folder.name, _name(step))
+            self.store.remove(name_of(step))  # only a damaged one can be there
+            self.store.rename(folder.name, name_of(step))
         self._damaged.discard(step)
         self._good.add(step)
 
@@ -192,12 +215,13 @@ class CheckpointFolder:
         What a store does not remove now is tried again behind the next one.
         """
         there = {checkpoint.step for checkpoint in self.all()}
-        known = sorted(there & self._good)
-        unread = sorted(there - self._good - self._damaged)
-        kept = {written, *(unread + known)[-self.keep :]}
+        counted = there - {self.keep_step}
+        known = sorted(counted & self._good)
+        unread = sorted(counted - self._good - self._damaged)
+        kept = {written, self.keep_step, *(unread + known)[-self.keep :]}
         for step in sorted(there - kept):
             with suppress(OSError):
-                self.store.remove(_name(step))
+                self.store.remove(name_of(step))
                 self._damaged.discard(step)
 
     def _discard_partial(self) -> None:
@@ -208,29 +232,13 @@ class CheckpointFolder:
             committed = {checkpoint.step for checkpoint in self.all()}
             for step in self._steps():
                 if step not in committed:
-                    self.store.remove(_name(step))
+                    self.store.remove(name_of(step))
 
     def _not_written(self, step: int, reason: str) -> InputError:
-        last = "there is no earlier checkpoint"
-        with suppress(OSError):
-            good = [checkpoint for checkpoint in self.all() if checkpoint.step not in self._damaged]
-            last = f"the last good checkpoint is {good[-1].store}" if good else last
-        return InputError(f"{self.store}: {reason} for a checkpoint of step {step}; {last}")
+        return InputError(f"{self.store}: {reason} for a checkpoint of step {step}; {self.last_good()}")
 
     def _steps(self) -> list[int]:
-        names = self.store.names()
-        return [int(name[len(PREFIX) :]) for name in names if name.startswith(PREFIX) and name[len(PREFIX) :].isdigit()]
+        return [step for name in self.store.names() if (step := step_of(name)) is not None]
 
     def _partial_name(self, step: int) -> str:
-        return f".{_name(step)}{PARTIAL}" if self.store.renames else _name(step)
-
-
-def _name(step: int) -> str:
-    return f"{PREFIX}{step:08d}"
-
-
-def _reason(error: BaseException) -> str:
-    """One line that says why a checkpoint could not be written."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "no space left on the disk"
-    return f"could not write ({' '.join(str(error).split()) or type(error).__name__})"
+        return f".{name_of(step)}{PARTIAL}" if self.store.renames else name_of(step)

@@ -4,6 +4,7 @@ import math
 import re
 
 from kolossos.plan.answer.one_kind import Answer
+from kolossos.specs.promise import PromiseSpec
 from kolossos.specs.run import DataSpec, RunSpec, ScheduleSpec
 
 DATA_PATH = "data/prepared"
@@ -20,11 +21,31 @@ def run_file(answer: Answer) -> str:
         data=DataSpec(path=DATA_PATH),
         layout=answer.priced.layout,
         schedule=ScheduleSpec(steps=steps, warmup_steps=int(steps * WARMUP_SHARE)),
+        promise=promise_of(answer),
     )
     heading = (
         f"# Written by `kolossos plan`: {answer.priced.layout.world_size:,} {answer.job.gpu.name}, {answer.tokens:g} "
     )
     return f"{heading}tokens.\n# data.path and the optimizer are not planned: choose them.\n{run.to_toml()}"
+
+
+def promise_of(answer: Answer) -> PromiseSpec:
+    """What the plan says of a step, for the run to be held against."""
+    priced, (low, high) = answer.priced, answer.intervals["step_time_s"]
+    return PromiseSpec(
+        cluster=answer.cluster.name,
+        gpu=answer.job.gpu.name,
+        n_gpus=priced.layout.world_size,
+        layout=priced.layout,
+        software=answer.job.software,
+        step_time_s=priced.step_time_s,
+        step_time_low_s=low,
+        step_time_high_s=high,
+        parts_s={name: max(seconds, 0.0) for name, seconds in priced.parts.items()},  # some are -1e-17 by rounding
+        memory_bytes=priced.memory_parts,
+        tokens_per_step=priced.tokens_per_step,
+        mfu=priced.mfu,
+    )
 
 
 def n_steps(answer: Answer) -> int:
