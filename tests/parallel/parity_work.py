@@ -16,6 +16,7 @@ from kolossos.parallel.shares import share_of_batch
 from kolossos.parallel.sums import all_sums
 from kolossos.parallel.whole import whole_model
 from kolossos.specs.layout import Layout
+from kolossos.specs.model import ModelSpec
 from kolossos.specs.run import DataSpec, LossSpec, OptimizerSpec, RunSpec, ScheduleSpec
 from kolossos.specs.tokens import IGNORED_TARGET
 from kolossos.train.checkpoints.folder import CheckpointFolder
@@ -25,7 +26,21 @@ from kolossos.train.optimizer import Optimizer
 from kolossos.train.setup import build_model, pipeline_of
 from kolossos.train.step import MicroBatch, StepResult, train_step
 
-MODELS = {"moe": grok_1_like, "both": grok_2_like, "dense": llama_like}
+
+def oss_like() -> ModelSpec:
+    """Biases everywhere, sinks, and windows in turn."""
+    spec = grok_1_like()
+    assert spec.moe is not None
+    changes = {"moe": spec.moe.model_copy(update={"bias": True}), "attn_windows": (8, 0)}
+    return spec.model_copy(update={**changes, "qkv_bias": True, "attn_output_bias": True, "attn_sinks": True})
+
+
+def normed_like() -> ModelSpec:
+    """Queries and keys with norms of each head."""
+    return llama_like().model_copy(update={"qk_norm": "head", "attn_windows": (8, 0)})
+
+
+MODELS = {"moe": grok_1_like, "both": grok_2_like, "dense": llama_like, "oss": oss_like, "normed": normed_like}
 BATCH, LENGTH = 16, 32
 PER_PASS = 4
 CURVES = ("loss", "grad_norm", "balance", "z")

@@ -105,6 +105,17 @@ def test_muon_and_a_dense_model_too(layout: dict[str, Any], ranks: Callable[[int
     compare(ranks(world(layout)), layout, "dense", "muon", 3)
 
 
+@pytest.mark.parametrize(
+    ("layout", "model"),
+    [({"dp_shard": 2}, "oss"), ({"pp": 2}, "oss"), ({"tp": 2}, "normed"), ({"dp_replicate": 2}, "normed")],
+    ids=lambda value: value if isinstance(value, str) else name_of(value),
+)
+def test_biases_sinks_windows_and_norms_too(
+    layout: dict[str, Any], model: str, ranks: Callable[[int], RankPool]
+) -> None:
+    compare(ranks(world(layout)), layout, model, "adamw", 3)
+
+
 def test_experts_beside_a_dense_branch_too(ranks: Callable[[int], RankPool]) -> None:
     compare(ranks(2), {"tp": 2, "etp": 2}, "both", "adamw", 2)
 

@@ -12,6 +12,7 @@ from kolossos.parallel.coordinates import degrees_of_experts, degrees_of_weights
 from kolossos.parallel.takes import require_takes
 from kolossos.plan.layers import chunk_layers
 from kolossos.specs.layout import Layout
+from kolossos.specs.model import ModelSpec, MoESpec
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tp": 4}, "tp = 4 does not divide the model's n_kv_heads = 2"),
@@ -42,6 +43,39 @@ def test_what_cannot_be_cut_is_refused_by_name(changes: dict[str, Any], message:
         require_takes(layout_of(changes), grok_1_like())
     assert str(error.value).startswith("layout.")
     assert message in str(error.value)
+
+
+def changed(**changes: Any) -> ModelSpec:
+    return grok_1_like().model_copy(update=changes)
+
+
+NOT_CUT: list[tuple[dict[str, Any], ModelSpec, str]] = [
+    ({"tp": 2}, changed(qkv_bias=True), "layout.tp = 2 does not cut a model with qkv_bias yet"),
+    ({"tp": 2}, changed(attn_output_bias=True), "layout.tp = 2 does not cut a model with attn_output_bias yet"),
+    ({"tp": 2}, changed(mlp_bias=True), "layout.tp = 2 does not cut a model with mlp_bias yet"),
+    ({"tp": 2}, changed(attn_sinks=True), "layout.tp = 2 does not cut a model with attn_sinks yet"),
+    ({"tp": 2}, changed(qk_norm="whole"), "layout.tp = 2 does not cut a model with qk_norm = 'whole' yet"),
+    ({"tp": 2}, changed(moe=MoESpec(n_experts=4, top_k=2, expert_dim=8, bias=True)), "layout.tp = 2 does not cut"),
+    (
+        {"ep": 2, "dp_shard": 2},
+        changed(moe=MoESpec(n_experts=4, top_k=2, expert_dim=8, bias=True)),
+        "layout.ep = 2 does not cut experts with biases (moe.bias) yet",
+    ),
+    ({"cp": 2}, changed(attn_windows=(8, 0)), "layout.cp = 2 does not cut the sequences of a model with attn_windows"),
+    ({"cp": 2}, changed(attn_sinks=True), "layout.cp = 2 does not cut the sequences of a model with attn_sinks"),
+]
+
+
+@pytest.mark.parametrize(("layout", "model", "message"), NOT_CUT, ids=lambda value: str(value)[:40])
+def test_parts_that_no_axis_cuts_are_refused_by_name(layout: dict[str, Any], model: ModelSpec, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        require_takes(layout_of(layout), model)
+    assert str(error.value).startswith(message)
+    require_takes(layout_of({"dp_shard": 2}), model)
+
+
+def test_norms_of_each_head_and_windows_are_taken_by_tensor_parallelism() -> None:
+    require_takes(layout_of({"tp": 2}), changed(qk_norm="head", attn_windows=(8, 0)))
 
 
 def test_experts_of_a_dense_model_are_refused_and_what_fits_is_taken() -> None:

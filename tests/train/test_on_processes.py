@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from kolossos.runs.events import read_events
+from kolossos.runs.lock import only_one
+from kolossos.specs.run import load_run
+from kolossos.train.checkpoints.names import committed_steps
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 GONE_WITHIN_S = 60.0  # far more than it takes: nothing here measures
@@ -19,11 +23,23 @@ GONE_WITHIN_S = 60.0  # far more than it takes: nothing here measures
 
 def processes(arguments: list[list[str]]) -> list[tuple[int, str]]:
     """Exit code and stderr of `kolossos train` with these arguments, each list a rank of one job."""
+    running = started(arguments)
+    deadline = time.monotonic() + GONE_WITHIN_S
+    try:
+        said = [process.communicate(timeout=max(1.0, deadline - time.monotonic()))[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
+
+
+def started(arguments: list[list[str]]) -> list[subprocess.Popen[str]]:
+    """The processes of such a job."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     job = {"WORLD_SIZE": str(len(arguments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    running = [
+    return [
         subprocess.Popen(
             [sys.executable, "-m", "kolossos", "train", *mine],
             env={**os.environ, **job, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
@@ -33,13 +49,6 @@ def processes(arguments: list[list[str]]) -> list[tuple[int, str]]:
         )
         for rank, mine in enumerate(arguments)
     ]
-    deadline = time.monotonic() + GONE_WITHIN_S
-    try:
-        said = [process.communicate(timeout=max(1.0, deadline - time.monotonic()))[1] for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
 
 
 def said_by_one(arguments: list[list[str]]) -> str:
@@ -112,3 +121,45 @@ def test_what_is_wrong_with_one_rank_names_it(
     layout = ["--set", "layout.tp=2", "--run", str(tmp_path / "run")]
     assert re.search(part, said_by_one([[str(adamw), *layout], [str(other), *layout]]))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_which_another_process_trains_is_refused_by_all(adamw: Path, tmp_path: Path) -> None:
+    with only_one(tmp_path / "run"):
+        line = said_by_one([[str(adamw), "--run", str(tmp_path / "run"), "--set", "layout.tp=2"]] * 2)
+    assert re.search(r"rank 0 on .*: process \d+ on .* trains here now", line)
+
+
+def test_a_signal_to_one_rank_ends_all_with_a_checkpoint_and_the_same_code(adamw: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = [str(adamw), "--run", str(run), "--set", "layout.tp=2", "--set", "schedule.steps=100000"]
+    running = started([arguments] * 2)
+    deadline = time.monotonic() + GONE_WITHIN_S
+    try:
+        while not (run / "metrics.jsonl").exists() or len(curve(run)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        running[1].send_signal(signal.SIGTERM)
+        for process in running:
+            process.communicate(timeout=GONE_WITHIN_S)
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [75, 75]
+    assert committed_steps(run / "checkpoints")[-1] == len(curve(run))
+
+
+def test_first_weights_and_the_precision_that_one_rank_chose(adamw: Path, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    first = tmp_path / "first"
+    for folder, more in ((first, []), (whole, ["--init", str(first)])):
+        steps = ["--set", "schedule.steps=3", "--set", "schedule.warmup_steps=1"]
+        subprocess.run(
+            [sys.executable, "-m", "kolossos", "train", str(adamw), "--run", str(folder), *steps, *more], check=True
+        )
+    more = ["--set", "layout.tp=2", "--set", "layout.precision=auto", "--init", str(first)]
+    assert [code for code, _ in processes([[str(adamw), "--run", str(cut), *steps, *more]] * 2)] == [0, 0]
+    assert curve(cut) == pytest.approx(curve(whole), rel=1e-2)  # bf16 where the machine is fast in it
+    spec = load_run(cut / "run.toml", [])
+    choice = json.loads((cut / "environment.json").read_text())["precision_choice"]
+    assert spec.layout.precision == choice["precision"]
+    assert spec.init == load_run(whole / "run.toml", []).init
