@@ -44,8 +44,7 @@ class FirstWeights:
         expected = training.corpus.manifest.tokenizer.sha256
         if not self.tokenizer.is_file() or sha256_of(self.tokenizer) != expected:
             raise InputError(
-                f"{self.path}: its tokenizer is not the one of {training.spec.data.path}; prepare the data with the "
-                f"tokenizer of {self.path}"
+                f"{self.path}: its tokenizer is not the one of {training.spec.data.path}; prepare the data with it"
             )
 
     @torch.no_grad()

@@ -48,7 +48,9 @@ def test_no_function_takes_more_than_seven_parameters_by_position() -> None:
     wide = []
     for path in sources("kolossos", "benchmarks"):
         for node in functions(path):
-            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in ("self", "cls", "ctx")]
+            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in ("self", "cls")]
+            if names[:1] == ["ctx"]:  # of an autograd.Function, which torch calls by position
+                continue
             if len(names) > MOST_PARAMETERS:
                 wide.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name} ({len(names)})")
     assert wide == []

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +39,7 @@ def kolossos(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("arguments", [["-c", "import kolossos"], ["-m", "kolossos", "--help"]])
-def test_import_and_help_take_under_half_a_second_and_load_no_torch(arguments: list[str]) -> None:
-    best = float("inf")
-    for _ in range(6):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.5
+def test_import_and_help_load_no_torch(arguments: list[str]) -> None:
     modules = subprocess.run(
         [sys.executable, "-X", "importtime", *arguments], check=True, capture_output=True, text=True
     )

@@ -26,7 +26,7 @@ class Endless(Tokenizer):
 
     def __init__(self, tokenizer: Tokenizer):
         super().__init__(tokenizer._json_text)
-        self.eos_id = -1
+        self.eos_id, self.stop_ids = -1, frozenset()
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_max_tokens_ends_an_answer(model: Decoder, endless: Endless) -> None:
 def test_the_end_token_ends_an_answer_and_is_no_text(model: Decoder, tokenizer: Tokenizer) -> None:
     likely = greedy_without_cache(model, PROMPTS[0], 5)
     ending = Endless(tokenizer)
-    ending.eos_id = likely[3]
+    ending.eos_id, ending.stop_ids = likely[3], frozenset({likely[3]})
     events = list(generate(model, ending, PROMPTS[:1], GREEDY))
     cut = likely.index(likely[3]) + 1
     assert [e.token for e in events] == likely[:cut]

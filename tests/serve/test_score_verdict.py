@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from kolossos.train.outcome import Evaluation
 
 from kolossos.cli.show.score import verdict
 from kolossos.serve.score import Score, Trained
+from kolossos.train.lifecycle.outcome import Evaluation
 
 COMPRESSORS = {"gzip -9": 1.655, "xz -9": 1.399}
 

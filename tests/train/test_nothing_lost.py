@@ -26,6 +26,7 @@ from kolossos.runs.folder import RunFolder
 from kolossos.runs.lock import only_one
 from kolossos.serve.score import score
 from kolossos.specs.run import load_run
+from kolossos.train.lifecycle.data import facts
 from kolossos.train.lifecycle.interrupt import Interrupt, StoppedAtOnce
 from kolossos.train.lifecycle.outcome import Outcome
 from kolossos.train.lifecycle.request import request_run
@@ -321,7 +322,7 @@ def test_the_command_tells_a_script_that_it_was_stopped(run_file: Path, tmp_path
 
 def test_a_watcher_that_is_gone_ends_nothing(run_file: Path, tmp_path: Path) -> None:
     class Gone(Listener):
-        def say(self, text: str) -> None:
+        def say(self, *_: object) -> None:
             raise BrokenPipeError
 
         step = evaluating = say  # type: ignore[assignment]
@@ -387,9 +388,9 @@ def test_what_is_waited_for_and_how_large_all_is_are_said(run_file: Path, tmp_pa
     listener = Listener()
     train(run_file, tmp_path / "run", "schedule.steps=2", listener=listener)
     assert listener.lines[0] == "loading torch and the data"
-    facts = next(line for line in listener.lines if "parameters" in line)
-    assert "active for a token" in facts
-    assert "tokens of data" in facts
-    assert "are read in 2 steps" in facts
+    line = next(line for line in listener.lines if "parameters" in line)
+    assert "active for a token" in line
+    assert "tokens of data" in line
+    assert "are read in 2 steps" in line
     often = load_run(run_file, ["schedule.steps=3", "layout.global_batch_size=1000"])
     assert "read 3.0 times in 3 steps" in facts(often, Corpus.open(often.data.path))

@@ -27,12 +27,13 @@ def test_step_without_data_counts_the_products_of_the_closed_form(
         model = Decoder(load_model(model_name)).train()
         optimizer = Optimizer(model, OptimizerSpec(name=optimizer_name))  # type: ignore[arg-type]
         tokens = torch.zeros(BATCH, LENGTH, dtype=torch.long)
+        documents = torch.zeros(BATCH, LENGTH, dtype=torch.int32)  # without them a dense model takes torch's attention
         with FlopCounterMode(display=False) as counter:
             for _ in range(2):
                 result = train_step(
                     model,
                     optimizer,
-                    [MicroBatch(tokens, tokens)] * PASSES,
+                    [MicroBatch(tokens, tokens, documents)] * PASSES,
                     n_targets=PASSES * BATCH * LENGTH,
                     losses=LossSpec(),
                     dtype=dtype,

@@ -2,8 +2,8 @@
 
 oneDNN compiles a kernel for every new shape of a bf16 product: about 2 ms and 0.7 MB each, where the product of an
 expert with a few hundred rows takes 0.1 ms. Routing makes new row counts at every step, so a plain loop over experts
-spends most of its time compiling and grows by gigabytes (benchmarks/grouped_products.py shows it). Here row counts
-are rounded up to eight sizes an octave. The rows beyond an expert's own are the next expert's: they are read for
+spends most of its time compiling and grows by gigabytes (benchmarks/peers/grouped_products.py). Here row counts are
+rounded up to eight sizes an octave. The rows beyond an expert's own are the next expert's: they are read for
 nothing and their results overwritten or left out, so no padding is ever stored.
 
 Shapes: R rows, E experts, I inner width, O outer width.

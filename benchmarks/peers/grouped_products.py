@@ -1,6 +1,6 @@
 """Why the experts' bf16 products round their row counts on a CPU: new shapes against known ones.
 
-    python benchmarks/grouped_products.py
+    python benchmarks/peers/grouped_products.py
 
 Multiplies rows, split over 8 experts anew at every step as routing does, (a) with a plain loop over experts and (b) as
 Kolossos does. Prints milliseconds a step and the growth of the process in MiB.

@@ -1,6 +1,6 @@
 """Write the catalogue's models from a JSON table of published architectures; run again, it changes nothing.
 
-    python benchmarks/import_models.py --models models.json [--measurements measurements.csv]
+    python benchmarks/fitting/import_models.py --models models.json [--measurements measurements.csv]
 
 Files written by hand, and names that are aliases, are left alone: there the shapes are compared, and differences
 printed. --measurements gives the longest sequence measured, for models whose training length is not published.
@@ -18,7 +18,7 @@ from kolossos.specs.catalogue import CATALOGUE, aliases, load_model, model_names
 from kolossos.specs.from_models_json import ImportedModel, read_models
 from kolossos.specs.model import ModelSpec
 
-MADE_BY = "# Made by benchmarks/import_models.py from a table of published architectures."
+MADE_BY = "# Made by benchmarks/fitting/import_models.py from a table of published architectures."
 FILE_ID = re.compile(r"(; tied embeddings per )?repository data file id \d+( quoting )?")  # no one can look it up
 SHAPE = ("n_layers", "dim", "n_heads", "n_kv_heads", "head_dim", "vocab_size", "mla", "ffn_dim", "tied_embeddings")
 
