@@ -7,8 +7,11 @@ from difflib import get_close_matches
 class InputError(Exception):
     """Bad input: the message says in one line what was wrong, where, and what would be right.
 
-    The command line prints the message without a stack trace and exits with code 2.
+    The command line prints the message without a stack trace and exits with code 2; where another process of the same
+    job has ``said`` it, without a word.
     """
+
+    said = False
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -60,7 +60,8 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        if not error.said:
+            print(f"error: {printable(str(error))}", file=sys.stderr, flush=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)

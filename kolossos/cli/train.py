@@ -18,7 +18,10 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, such as optimizer.lr=0.001.", show_default=False)
     ] = None,
-    folder: Annotated[Path | None, typer.Option("--run", help="Run folder.", show_default="runs/NAME")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--run", "--folder", help="Run folder (torchrun knows --folder alone).", show_default="runs/NAME"),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(help="Choose schedule.steps so that training takes about this long here.", show_default=False),
@@ -32,22 +35,30 @@ def train(
 ) -> None:
     """Train a model. Interrupted or killed, the same command goes on where the last checkpoint stands.
 
+    On several processes: torchrun --nproc-per-node 4 -m kolossos -- train RUN.toml --run DIR
+
     Exit codes: 0 finished; 2 refused, or stopped by an error that one line names; 75 stopped by a signal (Ctrl-C, TERM,
     HUP, USR1) and saved, the same command goes on; 128 + signal where the signal came twice, or before the first step:
     ended at once, without saving.
     """
     from kolossos.cli.show.training import TrainingDisplay, exit_code, show_outcome
     from kolossos.errors import InputError
-    from kolossos.train.request import request_run
-    from kolossos.train.run import run as run_training
+    from kolossos.parallel.launched import Launched
+    from kolossos.train.lifecycle.request import RunRequest, request_run
+    from kolossos.train.run import run_launched
 
-    if minutes is not None and minutes <= 0:
-        raise InputError(f"--minutes {minutes}: expected a number above 0")
-    begin = [] if init is None else [f"init='{init}'"]
-    wanted = request_run(run, [*(overrides or []), *begin], folder=folder, minutes=minutes, fresh=fresh)
+    launched = Launched.here()
+
+    def request() -> RunRequest:
+        if minutes is not None and minutes <= 0:
+            raise InputError(f"--minutes {minutes}: expected a number above 0")
+        values = [*(overrides or []), *([] if init is None else [f"init='{init}'"])]
+        return request_run(run, values, folder=folder, minutes=minutes, fresh=fresh, processes=launched.world)
+
     with TrainingDisplay() as display:
-        outcome = run_training(wanted, display, _sampler)
-    show_outcome(outcome, json)
+        outcome = run_launched(launched, request, display, _sampler)
+    if launched.rank == 0:
+        show_outcome(outcome, json)
     leave(exit_code(outcome), at_once=outcome.at_once)
 
 

@@ -16,11 +16,13 @@ from kolossos.model.attention.layer import Attention, AttentionContext, LayerCac
 from kolossos.model.attention.rotary import attention_temperature, rotary_tables
 from kolossos.model.buildable import require_buildable
 from kolossos.model.experts.moe import MixtureOfExperts
+from kolossos.model.held import usable
 from kolossos.model.linear import Linear
 from kolossos.model.loss import ChunkLoss, chunk_loss, linear_cross_entropy
 from kolossos.model.mlp import GatedMLP
 from kolossos.model.norm import RMSNorm
 from kolossos.model.part import Layers, ModelPart
+from kolossos.model.sequence import WHOLE, SequenceCut
 from kolossos.specs.model import ModelSpec
 
 
@@ -98,6 +100,7 @@ class Decoder(nn.Module):
             self.norm = RMSNorm(spec.dim, spec.norm_eps)
             self.output = None if spec.tied_embeddings else Linear(spec.dim, spec.vocab_size)
         self.recompute_layers = False
+        self.cut: SequenceCut = WHOLE
         self.chunk_loss: ChunkLoss = chunk_loss
 
     def set_recompute(self, mode: Literal["none", "selective", "full"]) -> None:
@@ -113,7 +116,13 @@ class Decoder(nn.Module):
     @property
     def output_weight(self) -> Tensor:
         """The matrix [V, D] that turns hidden states into logits; of the last part."""
-        return self.embedding.weight if self.output is None else self.output.weight
+        return usable(self.embedding.weight if self.output is None else self.output.weight)
+
+    @property
+    def copies(self) -> frozenset[str]:
+        """Names of parameters that another part holds, too, and that count there where all parts are added up."""
+        tied = self.part.last and not self.part.first and self.spec.tied_embeddings
+        return frozenset({"embedding.weight"} if tied else ())
 
     def forward(
         self,
@@ -129,19 +138,20 @@ class Decoder(nn.Module):
 
         ``tokens_BS`` are ids, or, for a part that is not the first, the residual stream [B, S, D] of the part before.
         Without ``allowed_BST`` attention is causal, within equal ``document_BS`` if that is given. With ``caches``
-        the tokens stand at ``positions_BS`` and their keys and values are written there.
+        the tokens stand at ``positions_BS`` and their keys and values are written there. Where sequences are ``cut``
+        over ranks tokens and documents are whole nevertheless, and hidden states those of this rank's positions.
         """
-        positions = (
-            torch.arange(tokens_BS.shape[1], device=tokens_BS.device)[None] if positions_BS is None else positions_BS
-        )
+        length = tokens_BS.shape[1] * (1 if self.part.first else self.cut.ways)
+        positions = self.cut.attended(length, tokens_BS.device)[None] if positions_BS is None else positions_BS
+        spans = self.cut.spans(length) if self.cut.cp > 1 else None
         context = AttentionContext(
             rotary=rotary_tables(self.spec, positions, dtype),
             temperature=attention_temperature(self.spec, positions),
-            reach=Reach.of(tokens_BS.shape[1], document_BS, tokens_BS.device) if allowed_BST is None else None,
+            reach=Reach.of(length, document_BS, tokens_BS.device, spans) if allowed_BST is None else None,
             allowed_BST=allowed_BST,
             positions_BS=positions_BS,
         )
-        x_BSD = self._embedded(tokens_BS, dtype) if self.part.first else tokens_BS
+        x_BSD = self._embedded(self.own(tokens_BS), dtype) if self.part.first else tokens_BS
         losses = []
         windows = [self.spec.window_of(number) for number in self.part.layers]
         contexts = {window: context.within(window, *tokens_BS.shape[:2]) for window in set(windows)}
@@ -156,14 +166,21 @@ class Decoder(nn.Module):
         return self.norm(x_BSD) if self.part.last else x_BSD, _mean_losses(losses, self.spec.n_moe_layers)
 
     def _embedded(self, tokens_BS: Tensor, dtype: torch.dtype) -> Tensor:
-        return F.embedding(tokens_BS, self.embedding.weight).to(dtype) * self.spec.embedding_multiplier
+        return F.embedding(tokens_BS, usable(self.embedding.weight)).to(dtype) * self.spec.embedding_multiplier
+
+    def own(self, x_BS: Tensor) -> Tensor:
+        """Of whole sequences the positions that are this process's."""
+        return self.cut.own(x_BS) if self.cut.ways > 1 else x_BS
 
     def loss(self, hidden_BSD: Tensor, targets_BS: Tensor) -> Tensor:
-        """Sum (nats) of -log p(target) over the targets that count; logits are never whole in memory."""
+        """Sum (nats) of -log p(target) over the targets that count; logits are never whole in memory.
+
+        ``targets_BS`` are of whole sequences, the hidden states of the positions that are here.
+        """
         return linear_cross_entropy(
             hidden_BSD.flatten(0, 1),
             self.output_weight,
-            targets_BS.flatten(),
+            self.own(targets_BS).flatten(),
             self.spec.output_multiplier,
             self.spec.output_softcap,
             self.chunk_loss,

@@ -1,14 +1,34 @@
 """Which part of a whole tensor this process holds: all of it, or, of a DTensor, the shard of this rank."""
 
+import logging
+
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, Partial
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+# says at each gathering of a tensor that is cut twice along one dim that it takes two exchanges
+logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
 
 
 def held_tensor(tensor: Tensor) -> Tensor:
     """The plain tensor with the elements that are here; writing to it writes to ``tensor``."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor  # type: ignore[return-value]
+
+
+def usable(weight: Tensor) -> Tensor:
+    """The part of a weight that is here, for products with the tokens that are here.
+
+    Ranks that hold the same part have other tokens, so their gradients of it are parts of a sum.
+    """
+    if not isinstance(weight, DTensor):
+        return weight
+    return weight.to_local(grad_placements=[Partial() if p.is_replicate() else p for p in weight.placements])
+
+
+def mesh_of(tensor: Tensor) -> object:
+    """The ranks that ``tensor`` lies on, as something to compare; None for this process alone."""
+    return tensor.device_mesh if isinstance(tensor, DTensor) else None
 
 
 def held_slices(tensor: Tensor) -> tuple[slice, ...]:

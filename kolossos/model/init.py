@@ -11,22 +11,26 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from kolossos.model.chunks import Chunks
 from kolossos.model.decoder import Decoder
 from kolossos.model.held import held_slices, held_tensor
 from kolossos.specs.model import ModelSpec
 from kolossos.streams import counted_words
+
+Model = TypeVar("Model", bound=Decoder | Chunks)
 
 LEVELS = 1 << 16
 PIECE = 1 << 16  # elements made at a time: their words and indices stay in the cache
 
 
 @torch.no_grad()
-def initialize(model: Decoder, seed: int) -> Decoder:
+def initialize(model: Model, seed: int) -> Model:
     """Fill every parameter of ``model`` (already on a real device; a part or shards of one, too) and return it."""
     for name, parameter in model.named_parameters():
         if name.endswith(("bias", "sinks")):

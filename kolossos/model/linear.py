@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kolossos.model.held import usable
+
 
 class Linear(nn.Linear):
     """y = x W^T (+ b) with W [out, in]; torch's tensor parallelism and torchao take it for the nn.Linear it is.
@@ -17,4 +19,5 @@ class Linear(nn.Linear):
         """Nothing: `kolossos.model.init.initialize` gives the first values."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
+        bias = None if self.bias is None else usable(self.bias).to(x.dtype)
+        return F.linear(x, usable(self.weight).to(x.dtype), bias)

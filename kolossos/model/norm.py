@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from kolossos.model.held import usable
+
 
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x^2) + eps) * weight over the last dim; the result has the dtype of ``x``."""
@@ -15,4 +17,4 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (wide * scale * self.weight).to(x.dtype)
+        return (wide * scale * usable(self.weight)).to(x.dtype)

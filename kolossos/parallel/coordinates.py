@@ -1,5 +1,6 @@
 """Where a rank stands in a layout. No torch."""
 
+from kolossos.errors import InputError
 from kolossos.specs.layout import Layout
 
 AXES = ("pp", "dp_replicate", "dp_shard", "cp", "tp")
@@ -9,6 +10,47 @@ AXES = ("pp", "dp_replicate", "dp_shard", "cp", "tp")
 def degrees(layout: Layout) -> dict[str, int]:
     """Ranks along each axis."""
     return {axis: getattr(layout, axis) for axis in AXES}
+
+
+def degrees_of_weights(layout: Layout) -> dict[str, int]:
+    """The same ranks as holders of weights: those of cp have other tokens and share weights as those of dp_shard."""
+    return {
+        "pp": layout.pp,
+        "dp_replicate": layout.dp_replicate,
+        "shard": layout.dp_shard * layout.cp,
+        "tp": layout.tp,
+    }
+
+
+def degrees_of_experts(layout: Layout) -> dict[str, int]:
+    """The same ranks as holders of experts: ep groups of etp neighbours, and ``shard`` that hold equal experts."""
+    shard = layout.dp_shard * layout.cp * layout.tp // (layout.ep * layout.etp)
+    return {"pp": layout.pp, "dp_replicate": layout.dp_replicate, "shard": shard, "ep": layout.ep, "etp": layout.etp}
+
+
+def layers_of_stages(n_layers: int, stages: int) -> list[tuple[int, ...]]:
+    """Which layers each stage has, as equal as it goes; what is missing is missing at the ends, where the embedding and
+    the output make up for it (as the planner counts)."""
+    sizes = [-(-n_layers // stages)] * stages
+    missing = sum(sizes) - n_layers
+    for places, gone in ((range(stages), missing // 2), (reversed(range(stages)), -(-missing // 2))):
+        for place in places:
+            taken = min(gone, sizes[place])
+            sizes[place] -= taken
+            gone -= taken
+    ends = [sum(sizes[: place + 1]) for place in range(stages)]
+    return [tuple(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+
+
+def require_world(layout: Layout, processes: int) -> None:
+    """InputError if ``processes`` is not the number of ranks of ``layout``."""
+    if layout.world_size != processes:
+        asked = ", ".join(f"{axis} = {degree}" for axis, degree in degrees(layout).items() if degree > 1)
+        here = "this is one process" if processes == 1 else f"these are {processes} processes"
+        raise InputError(
+            f"the layout needs {layout.world_size} ranks and {here}; "
+            + (f"set to 1 what is more: {asked}" if processes == 1 else f"the degrees are {asked or 'all 1'}")
+        )
 
 
 def coordinates_of(layout: Layout, rank: int) -> dict[str, int]:

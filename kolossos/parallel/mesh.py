@@ -1,31 +1,49 @@
-"""The DeviceMesh of a layout: one axis of ranks for each degree."""
+"""The meshes of a layout: the same ranks in the same order, cut into axes in three ways."""
+
+from dataclasses import dataclass
 
 import torch.distributed as dist
+from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from kolossos.errors import InputError
-from kolossos.parallel.coordinates import degrees
+from kolossos.parallel.coordinates import coordinates_of, degrees, degrees_of_experts, degrees_of_weights, require_world
 from kolossos.specs.layout import Layout
 
-DATA = ("dp_replicate", "dp_shard")
-"""The axes whose ranks see different sequences."""
+
+@dataclass(frozen=True)
+class Meshes:
+    """What each mesh is for.
+
+    ranks: whose tokens (pp, dp_replicate, dp_shard, cp, tp). weights: who holds what of all but experts (pp,
+    dp_replicate, shard, tp). experts: the same of experts (pp, dp_replicate, shard, ep, etp). stage: the ranks that
+    have the same layers and other tokens.
+    """
+
+    layout: Layout
+    rank: int
+    ranks: DeviceMesh
+    weights: DeviceMesh
+    experts: DeviceMesh
+    stage: ProcessGroup
+
+    @property
+    def place(self) -> dict[str, int]:
+        """This rank's coordinates."""
+        return coordinates_of(self.layout, self.rank)
 
 
-def build_mesh(layout: Layout, device_type: str) -> DeviceMesh | None:
-    """The mesh of all ranks, or None for a layout of one; the process group must be there.
+def build_mesh(layout: Layout, device_type: str) -> Meshes | None:
+    """The meshes of all ranks, or None for a layout of one; the process group must be there.
 
     Raises:
         InputError: the number of processes is not the layout's.
     """
-    there = dist.get_world_size() if dist.is_initialized() else 1
-    if layout.world_size != there:
-        asked = ", ".join(f"{axis} = {degree}" for axis, degree in degrees(layout).items() if degree > 1)
-        here = "this is one process" if there == 1 else f"these are {there} processes"
-        raise InputError(
-            f"the layout needs {layout.world_size} ranks and {here}; "
-            + (f"set to 1 what is more: {asked}" if there == 1 else f"the degrees are {asked or 'all 1'}")
-        )
+    require_world(layout, dist.get_world_size() if dist.is_initialized() else 1)
     if layout.world_size == 1:
         return None
-    sizes = degrees(layout)
-    return init_device_mesh(device_type, tuple(sizes.values()), mesh_dim_names=tuple(sizes))
+    ranks, weights, experts = (
+        init_device_mesh(device_type, tuple(sizes.values()), mesh_dim_names=tuple(sizes))
+        for sizes in (degrees(layout), degrees_of_weights(layout), degrees_of_experts(layout))
+    )
+    stage = weights["dp_replicate", "shard", "tp"]._flatten("stage").get_group()
+    return Meshes(layout, dist.get_rank(), ranks, weights, experts, stage)

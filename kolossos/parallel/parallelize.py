@@ -1,32 +1,34 @@
 """A layout applied to a model: one line an axis, in the order in which the axes go on."""
 
-from torch.distributed.device_mesh import DeviceMesh
-
-from kolossos.errors import InputError
 from kolossos.model.decoder import Decoder
 from kolossos.model.experts.routing import Router
+from kolossos.model.sequence import SequenceCut
+from kolossos.parallel.context import gather_keys
+from kolossos.parallel.experts import cut_experts
 from kolossos.parallel.fsdp import shard_parameters
-from kolossos.parallel.sums import data_sums
+from kolossos.parallel.mesh import Meshes
+from kolossos.parallel.sums import RankSums
+from kolossos.parallel.tensor import cut_weights
 from kolossos.specs.layout import Layout
 
-WAITING = ("tp", "pp", "cp", "ep", "etp")
-"""Degrees that no file here applies yet."""
 
+def parallelize(model: Decoder, layout: Layout, meshes: Meshes | None) -> Decoder:
+    """Cut ``model`` (on the meta device, this rank's layers) as ``layout`` says, in place, and return it.
 
-def parallelize(model: Decoder, layout: Layout, mesh: DeviceMesh | None) -> Decoder:
-    """Cut ``model`` (on the meta device) as ``layout`` says, in place, and return it; on one rank nothing is done.
-
-    Raises:
-        InputError: an axis that training does not take yet.
+    On one rank nothing is done. Whether the model can be cut so is known before (`takes.require_takes`).
     """
-    if mesh is None:
+    if meshes is None:
         return model
-    for axis in WAITING:
-        if getattr(layout, axis) > 1:
-            raise InputError(f"layout.{axis} = {getattr(layout, axis)} is not available for training yet; set it to 1")
-    sums = data_sums(mesh)
+    place = meshes.place
+    model.cut = SequenceCut(layout.cp, place["cp"], layout.tp, place["tp"])
+    sums = RankSums(meshes.stage)
     for module in model.modules():
         if isinstance(module, Router):
             module.sum_over_ranks = sums.of
-    shard_parameters(model, layout, mesh)
+    cut_experts(model, meshes.experts)
+    if layout.tp > 1:
+        cut_weights(model, meshes.weights["tp"], whole_experts=layout.etp == 1)
+    if layout.cp > 1:
+        gather_keys(model, meshes.ranks["cp"].get_group())
+    shard_parameters(model, layout, meshes)
     return model

@@ -4,20 +4,22 @@ The loss of a step is a sum over ranks, never a mean of means: each rank divides
 batch, and so do gradients, which are summed and not averaged. Unequal shares need nothing else.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
+import torch.distributed as dist
 import torch.distributed._functional_collectives as functional
 from torch import Tensor, nn
 from torch.distributed import ProcessGroup
-from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
-from kolossos.parallel.mesh import DATA
+from kolossos.model.held import held_tensor
+from kolossos.parallel.mesh import Meshes
 
 
 class RankSums:
-    """Adds up over the ranks of ``group`` (those that see different tokens), or over this process alone."""
+    """Adds up over the ranks of ``group`` (None: of this process alone)."""
 
     def __init__(self, group: ProcessGroup | None = None):
         self.group = group
@@ -27,6 +29,12 @@ class RankSums:
         if self.group is None:
             return value
         return functional.wait_tensor(functional.all_reduce(value, "sum", self.group))
+
+    def of_number(self, value: float, device: torch.device) -> float:
+        """The sum of every rank's ``value``, sent from ``device``."""
+        if self.group is None:
+            return value
+        return self.of(torch.tensor(value, dtype=torch.float64, device=device)).item()
 
     def of_all(self, values: Sequence[Tensor]) -> list[Tensor]:
         """The sums of several fp32 tensors, in one exchange."""
@@ -40,12 +48,31 @@ class RankSums:
 ALONE = RankSums()
 
 
-def data_sums(mesh: DeviceMesh | None) -> RankSums:
-    """Sums over the ranks of the mesh that see different sequences."""
-    return ALONE if mesh is None else RankSums(mesh[DATA]._flatten("data").get_group())
+def all_sums(meshes: Meshes | None) -> RankSums:
+    """Sums over all ranks of a layout: what a rank has no part in, it brings zeros for."""
+    return ALONE if meshes is None else RankSums(dist.group.WORLD)
 
 
-def total_norm(gradients: list[Tensor]) -> Tensor:
+def total_norm(gradients: Sequence[Tensor]) -> Tensor:
     """The 2-norm of all gradients together, over all ranks where they are sharded."""
-    norm = nn.utils.get_total_norm(gradients)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    if not any(isinstance(gradient, DTensor) for gradient in gradients):
+        return nn.utils.get_total_norm(gradients)
+    norms = torch._foreach_norm([held_tensor(gradient) for gradient in gradients])
+    # a part that several ranks hold counts once in their sum
+    parts = [norm.square() / holders(gradient) for norm, gradient in zip(norms, gradients, strict=True)]
+    return RankSums(dist.group.WORLD).of(torch.stack(parts).sum()).sqrt()
+
+
+def clip(gradients: Sequence[Tensor], limit: float, norm: Tensor) -> None:
+    """Scale gradients of this ``norm`` down to ``limit`` if it is more, in place, on each rank what it holds."""
+    factor = torch.clamp(limit / (norm + 1e-6), max=1.0)  # as torch.nn.utils.clip_grads_with_norm_
+    torch._foreach_mul_([held_tensor(gradient) for gradient in gradients], factor)
+
+
+def holders(tensor: Tensor) -> int:
+    """How many ranks hold the part of ``tensor`` that is here."""
+    if not isinstance(tensor, DTensor):
+        return 1
+    mesh = tensor.device_mesh
+    copies = [mesh.size(dim) for dim, placement in enumerate(tensor.placements) if placement.is_replicate()]
+    return math.prod(copies)

@@ -10,6 +10,10 @@ Precision = Literal["fp32", "bf16", "fp8", "mxfp8", "nvfp4", "auto"]
 """Of the products. auto: the machine that trains decides when a run begins; no plan can be made of it."""
 
 
+PLACEMENT = ("tp", "pp", "vp", "cp", "ep", "etp", "dp_shard", "dp_replicate", "schedule", "sharding")
+"""Keys that say where a step is computed, not what: a run may go on under others."""
+
+
 class Layout(Spec):
     """Degrees of parallelism (in ranks), batch (in sequences) and sequence length (in tokens).
 
@@ -53,6 +57,11 @@ class Layout(Spec):
     def world_size(self) -> int:
         """Number of ranks; expert parallelism re-uses those of the other axes."""
         return self.tp * self.pp * self.cp * self.data_parallel
+
+    @property
+    def sequences_per_pass(self) -> int:
+        """Sequences that all ranks together work on at a time."""
+        return self.micro_batch_size * self.data_parallel
 
     @property
     def accumulation_steps(self) -> int:

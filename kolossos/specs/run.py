@@ -21,7 +21,7 @@ from pydantic import (
 
 from kolossos.errors import InputError
 from kolossos.specs.catalogue import load_model
-from kolossos.specs.layout import Layout
+from kolossos.specs.layout import PLACEMENT, Layout
 from kolossos.specs.model import ModelSpec
 from kolossos.specs.overrides import apply_overrides
 from kolossos.specs.promise import PromiseSpec
@@ -229,8 +229,17 @@ def load_run(path: Path, overrides: list[str] | None = None) -> RunSpec:
 
 
 def changed_keys(before: RunSpec, after: RunSpec) -> list[tuple[str, Any, Any]]:
-    """The keys that decide what is computed and differ, with both values."""
+    """The keys that decide what is computed and differ, with both values.
+
+    More ranks with smaller micro-batches compute the same if a pass of all ranks has as many sequences.
+    """
     old, new = (_flat(spec.model_dump(exclude=set(OPERATIONAL))) for spec in (before, after))
+    for values, spec in ((old, before), (new, after)):
+        for key in PLACEMENT:
+            del values[f"layout.{key}"]
+        if before.layout.data_parallel != after.layout.data_parallel:
+            del values["layout.micro_batch_size"]
+            values["layout.micro_batch_size x dp_shard x dp_replicate"] = spec.layout.sequences_per_pass
     return [(key, old.get(key), new.get(key)) for key in sorted(old | new) if old.get(key) != new.get(key)]
 
 

@@ -7,7 +7,7 @@ import torch
 import torch._functorch.config
 
 from kolossos.errors import InputError
-from kolossos.model.decoder import Decoder
+from kolossos.model.chunks import Held, decoders_of
 from kolossos.model.loss import chunk_loss
 
 
@@ -20,7 +20,7 @@ def compiler_missing(device: torch.device) -> str | None:
     return None
 
 
-def compile_training(model: Decoder, mode: str, device: torch.device) -> str:
+def compile_training(model: Held, mode: str, device: torch.device) -> str:
     """Compile the layers and the loss in place if ``mode`` (auto, on, off) and machine allow it; says what was done.
 
     The embedding stays outside: compiled, its gradient would be summed by several threads in changing order.
@@ -35,9 +35,10 @@ def compile_training(model: Decoder, mode: str, device: torch.device) -> str:
     # What an element-wise pass can make again from what is kept anyway need not be kept itself, even if a product wants
     # it in backward: rounded weights, normed inputs, the gated hidden layer. A third of the activations, for no time.
     torch._functorch.config.ban_recompute_materialized_backward = False
-    for layer in model.layers:
-        layer.compile(dynamic=False)
-    if model.part.last:
-        model.norm.compile(dynamic=False)
-    model.chunk_loss = torch.compile(chunk_loss, dynamic=False)
+    for part in decoders_of(model):
+        for layer in part.layers:
+            layer.compile(dynamic=False)
+        if part.part.last:
+            part.norm.compile(dynamic=False)
+        part.chunk_loss = torch.compile(chunk_loss, dynamic=False)
     return "on"

@@ -11,7 +11,7 @@ from kolossos.errors import InputError
 from kolossos.files import write_failure
 from kolossos.train.bad_steps import STOP_AFTER, on_step
 from kolossos.train.checkpoints.folder import CheckpointFolder
-from kolossos.train.evaluate import evaluate, spread_batches
+from kolossos.train.evaluate import spread_batches
 from kolossos.train.lifecycle.interrupt import Interrupt
 from kolossos.train.lifecycle.longer import step_to_keep
 from kolossos.train.lifecycle.outcome import Evaluation, Outcome
@@ -61,10 +61,10 @@ class Loop:
 
     def _train(self, done: int) -> tuple[int, Evaluation | None, bool]:
         """The steps done, the score at the end, and whether the end was reached and scored."""
-        spec, requested = self.training.spec, lambda: self.interrupt.requested
+        spec, requested = self.training.spec, self._requested
         steps, evaluation, scored = spec.schedule.steps, None, False
         start_time = time.perf_counter()
-        if done and _is_due(done, spec.evaluate.every) and done < steps and not self.recorder.scored(done):
+        if done and _is_due(done, spec.evaluate.every) and done < steps and not self._scored(done):
             self._validate(done, spec.evaluate.batches)  # the part before this one ended in it
         while done < steps and not requested():
             step_time = time.perf_counter()
@@ -81,9 +81,17 @@ class Loop:
             self._save(done)
         if done == steps and not requested():
             evaluation = self._validate(done, None)
-            scored = not requested() or self.recorder.scored(done)
+            scored = not requested() or self._scored(done)
         self.checkpoints.finish()
         return done, evaluation, scored
+
+    def _requested(self) -> bool:
+        """Whether the run is to end, for a signal came to any rank."""
+        return self.training.wished(self.interrupt.requested)
+
+    def _scored(self, step: int) -> bool:
+        """Whether the writer has written down a validation after ``step``; the same on all ranks."""
+        return self.training.wished(self.recorder.scored(step))
 
     def _refit(self, budget: StepBudget, done: int, step_seconds: float, spent: float) -> int:
         """The steps to go for, written into the run file where they are others than before."""
@@ -119,7 +127,7 @@ class Loop:
 
     def _save(self, step: int) -> None:
         """Weights that are not finite never become a checkpoint. After a good step they are, and are not looked at."""
-        if self._bad_in_a_row and not all(p.isfinite().all() for p in self.training.model.parameters()):
+        if self._bad_in_a_row and self.training.wished(not self.training.is_finite()):
             raise self._diverged(f"in step {step}, and the weights are damaged")
         self.recorder.sync()
         self.checkpoints.save(step, self.training.state())
@@ -139,25 +147,27 @@ class Loop:
         split = training.corpus.split("validation")
 
         def progress(tokens: int) -> None:
-            if self.interrupt.requested:
+            if self._requested():
                 raise _Stopped
             if limit is None:
                 self.recorder.evaluating(tokens, split.n_tokens)
 
         batches = spread_batches(split, training.spec, limit)
         try:
-            evaluation = evaluate(training.model, batches, training.bytes_of_token, training.dtype, progress)
+            evaluation = training.evaluate(batches, progress)
         except _Stopped:
             training.model.train()
             return None
-        self.recorder.evaluation(step, evaluation, training.model)
+        self.recorder.evaluation(step, evaluation, training.model_for_samples())
         return evaluation
 
 
 def seconds_per_step(training: Training, steps: int = 3) -> float:
     """Typical time of the first steps once everything is compiled; leaves the training at step 0."""
     times: list[float] = []
-    while len(times) <= steps or (sum(times[1:]) < FIRST_SECONDS and len(times) < MOST_FIRST_STEPS):
+    while training.wished(
+        len(times) <= steps or (sum(times[1:]) < FIRST_SECONDS and len(times) < MOST_FIRST_STEPS)
+    ):  # any rank: each measures another time, and all must take the same steps
         start = time.perf_counter()
         training.step(len(times), 0.0).loss.item()
         times.append(time.perf_counter() - start)

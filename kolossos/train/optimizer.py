@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from kolossos.model.decoder import Decoder
-from kolossos.model.held import is_traced
-from kolossos.parallel.sums import total_norm
+from kolossos.model.chunks import Held
+from kolossos.model.held import is_traced, mesh_of
+from kolossos.parallel.sums import clip, total_norm
 from kolossos.specs.run import OptimizerSpec
 from kolossos.train.muon import Muon
 
@@ -22,8 +22,8 @@ class Optimizer:
     products: dtype of Muon's iterations, that of the model's products.
     """
 
-    def __init__(self, model: Decoder, spec: OptimizerSpec, *, products: torch.dtype = torch.float32):
-        self.spec = spec
+    def __init__(self, model: Held, spec: OptimizerSpec, *, products: torch.dtype = torch.float32):
+        self.spec, self._copies = spec, model.copies
         self._products = products
         self.parameters = dict(model.named_parameters())
         matrices = {n: p for n, p in self.parameters.items() if spec.name == "muon" and _is_matrix(n, p)}
@@ -38,7 +38,7 @@ class Optimizer:
         ``factor`` scales the peak rates. Parameters and state stay untouched where ``allowed`` says no to the norm, on
         every rank, for all see the same norm (on a GPU this waits for it).
         """
-        norm = total_norm([p.grad for p in self.parameters.values() if p.grad is not None])
+        norm = total_norm([p.grad for n, p in self.parameters.items() if p.grad is not None and n not in self._copies])
         if allowed is None or is_traced(norm) or allowed(norm):
             self._update(factor, norm)
         for parameter in self.parameters.values():
@@ -48,7 +48,7 @@ class Optimizer:
     def _update(self, factor: float, norm: Tensor) -> None:
         # clipping is a pass over the gradients that a short norm does not need; but a GPU would have to be waited for
         if norm.is_cuda or is_traced(norm) or not norm <= self.spec.clip_norm:
-            nn.utils.clip_grads_with_norm_(self.parameters.values(), self.spec.clip_norm, norm)
+            clip([p.grad for p in self.parameters.values() if p.grad is not None], self.spec.clip_norm, norm)
         for group in self._adamw.param_groups:
             group["lr"] = group["peak_lr"] * factor
         self._adamw.step()
@@ -61,7 +61,7 @@ class Optimizer:
 
     def _make_adamw(self, parameters: dict[str, nn.Parameter]) -> torch.optim.AdamW:
         groups = []
-        for (lr_factor, decay), members in _groups(parameters, self.spec):
+        for (lr_factor, decay, _), members in _groups(parameters, self.spec):
             groups.append({"params": members, "weight_decay": decay, "peak_lr": self.spec.lr * lr_factor})
         betas = (self.spec.beta1, self.spec.beta2)
         optimizer = torch.optim.AdamW(groups, lr=self.spec.lr, betas=betas, eps=self.spec.eps, fused=True)
@@ -102,11 +102,12 @@ def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
 
 def _groups(
     parameters: dict[str, nn.Parameter], spec: OptimizerSpec
-) -> Iterator[tuple[tuple[float, float], list[nn.Parameter]]]:
-    """Parameters by (factor on the learning rate, weight decay): vectors and biases do not decay."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+) -> Iterator[tuple[tuple[float, float, object], list[nn.Parameter]]]:
+    """Parameters by (factor on the learning rate, weight decay, mesh that holds them): vectors, biases do not decay."""
+    groups: dict[tuple[float, float, object], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         factor = spec.embedding_lr_factor if name.startswith(("embedding", "output")) else 1.0
-        key = (factor, spec.weight_decay if parameter.ndim >= 2 and not name.endswith("bias") else 0.0)
+        decay = spec.weight_decay if parameter.ndim >= 2 and not name.endswith("bias") else 0.0
+        key = (factor, decay, mesh_of(parameter))
         groups.setdefault(key, []).append(parameter)
     yield from groups.items()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kolossos.files import write_failure, write_whole
+from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder
 from kolossos.runs.environment import Environment
 from kolossos.runs.events import EventFile, Kind, read_events
@@ -62,23 +63,23 @@ class Recorder:
         is_writer: bool = True,
     ):
         self.folder, self._watcher, self._environment, self._sample = folder, watcher, environment, sample
-        self._is_writer = is_writer
+        self.is_writer = is_writer
         self._loggers: list[Logger] = []
         self._left_out: set[str] = set()
 
     def make_folder(self, tokenizer: Path, *, replace: bool = False) -> None:
         """Make the folder of a new run; ``replace``: in place of the one that is there."""
-        if self._is_writer:
+        if self.is_writer:
             RunFolder.create(self.folder.path, self.folder.spec, tokenizer, replace=replace)
 
     def adopt(self, spec: RunSpec, step: int = 0) -> None:
         """Go on with an existing run under ``spec``, with the first ``step`` steps as they are."""
-        if self._is_writer:
+        if self.is_writer:
             self.folder.adopt(spec, step)
 
     def refit(self, steps: int) -> RunSpec:
         """The run under another number of steps, chosen by time."""
-        if self._is_writer:
+        if self.is_writer:
             self.folder.refit(steps)
         return self.folder.spec
 
@@ -86,7 +87,7 @@ class Recorder:
     def recording(self, resume_step: int) -> Iterator[None]:
         """Inside the block events are written; those after ``resume_step`` of an interrupted part are dropped first."""
         files = self.folder.files
-        if self._is_writer:
+        if self.is_writer:
             with self._optional(files.environment.name):
                 self._environment.write(files.environment)
             self._loggers = [EventFile(files.metrics, resume_step)]
@@ -105,12 +106,16 @@ class Recorder:
             logger.sync()
 
     def scored(self, step: int) -> bool:
-        """Whether the validation after ``step`` is written down."""
+        """Whether the validation after ``step`` is written down; only the writer knows."""
         metrics = self.folder.files.metrics
-        return metrics.exists() and any(event["step"] == step for event in read_events(metrics, "validation"))
+        return (
+            self.is_writer
+            and metrics.exists()
+            and any(event["step"] == step for event in read_events(metrics, "validation"))
+        )
 
     def say(self, text: str) -> None:
-        if self._is_writer:
+        if self.is_writer:
             with suppress(OSError):
                 self._watcher.say(text)
 
@@ -118,7 +123,7 @@ class Recorder:
         """A step (counted from 1) that was kept; ``values`` as from `step_values`."""
         all_values = self._with_speed(step, values, seconds)
         self._write(step, "train", all_values)
-        if self._is_writer:
+        if self.is_writer:
             with suppress(OSError):
                 self._watcher.step(step, self.folder.spec.schedule.steps, all_values)
 
@@ -132,11 +137,11 @@ class Recorder:
 
     def evaluating(self, tokens: int, total: int) -> None:
         """Progress of a validation."""
-        if self._is_writer:
+        if self.is_writer:
             with suppress(OSError):
                 self._watcher.evaluating(tokens, total)
 
-    def evaluation(self, step: int, evaluation: Evaluation | None, model: Decoder) -> None:
+    def evaluation(self, step: int, evaluation: Evaluation | None, model: Held) -> None:
         """A score of held-out text after ``step``, None where there is no such text; and a sample."""
         if evaluation is None:
             self._write(step, "validation", {"n_tokens": 0, "n_bytes": 0})
@@ -147,15 +152,16 @@ class Recorder:
                 f"step {step}: validation loss {evaluation.loss:.3f} nats/token, "
                 f"{evaluation.bits_per_byte:.3f} bits/byte on {evaluation.tokens:,} tokens"
             )
-        if self._sample is not None and self._is_writer:
+        if self._sample is not None and self.is_writer:
             with self._optional("samples"):
                 path = self.folder.files.sample(step)
                 path.parent.mkdir(exist_ok=True)
-                write_whole(path, self._sample(model).encode(errors="replace"))
+                text = self._sample(model)  # type: ignore[arg-type]  # whole, where there are samples
+                write_whole(path, text.encode(errors="replace"))
 
     def plot(self) -> None:
         """Draw what was recorded so far."""
-        if self._is_writer:
+        if self.is_writer:
             title = f"{self.folder.path.resolve().name}: {self.folder.spec.model.name}"
             with self._optional("the plot"):
                 plot_run(self.folder.files.metrics, self.folder.files.loss_plot, title)

@@ -4,26 +4,34 @@ A model comes to be in visible steps (`build_model`): built on the meta device, 
 values, compiled, given an optimizer. Nothing is ever whole on a rank that holds a part.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributed.device_mesh import DeviceMesh
 
-from kolossos.data.corpus.batches import Batches
+from kolossos.data.corpus.batches import Batch, Batches
 from kolossos.data.corpus.corpus import Corpus
+from kolossos.model.chunks import Chunks, Held, decoders_of
 from kolossos.model.decoder import Decoder
+from kolossos.model.held import held_tensor
 from kolossos.model.init import initialize
-from kolossos.parallel.mesh import build_mesh
+from kolossos.model.part import ModelPart
+from kolossos.parallel.coordinates import data_rank
+from kolossos.parallel.mesh import Meshes, build_mesh
 from kolossos.parallel.parallelize import parallelize
+from kolossos.parallel.pipeline import Pipeline, parts_of_rank
 from kolossos.parallel.shares import share_of_rank
-from kolossos.parallel.sums import RankSums, data_sums
+from kolossos.parallel.sums import RankSums, all_sums
+from kolossos.parallel.whole import whole_model
 from kolossos.specs.run import RunSpec
+from kolossos.train.checkpoints.ranks import ALONE, Ranks
 from kolossos.train.compiling import compile_training
 from kolossos.train.environment import choose_device
-from kolossos.train.evaluate import token_bytes
+from kolossos.train.evaluate import Scorers, evaluate, token_bytes
 from kolossos.train.lifecycle.data import open_corpus
+from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.precision import compute_dtype
 from kolossos.train.step import StepResult, train_step
@@ -43,11 +51,14 @@ class Training:
     share: list[range]
     sums: RankSums
     bytes_of_token: np.ndarray
-    model: Decoder
+    model: Held
     optimizer: Optimizer
     device: torch.device
     dtype: torch.dtype
     compiled: str
+    meshes: Meshes | None = None
+    pipeline: Pipeline | None = None
+    ranks: Ranks = ALONE
 
     def step(self, step: int, lr_factor: float, *, skip_if_not_finite: bool = False) -> StepResult:
         """Train on the global batch of ``step`` (from 0)."""
@@ -61,6 +72,7 @@ class Training:
             dtype=self.dtype,
             lr_factor=lr_factor,
             sums=self.sums,
+            pipeline=self.pipeline,
             skip_if_not_finite=skip_if_not_finite,
         )
 
@@ -69,6 +81,27 @@ class Training:
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         return model | {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
 
+    def evaluate(self, batches: Iterable[Batch], progress: Callable[[int], None]) -> Evaluation | None:
+        """Score ``batches``, all ranks together."""
+        layout = self.spec.layout
+        share = data_rank(layout, self.meshes.place) if self.meshes else 0
+        together = Scorers(share, layout.data_parallel, self.sums, self.pipeline)
+        return evaluate(self.model, batches, self.bytes_of_token, self.dtype, progress, together)
+
+    def model_for_samples(self) -> Held:
+        """The model as one rank can use it alone: whole, if the run writes samples. All ranks ask together."""
+        if self.meshes is None or not self.spec.evaluate.sample_tokens:
+            return self.model
+        return whole_model(self.model, self.spec.layout, self.meshes)
+
+    def wished(self, here: bool) -> bool:
+        """Whether any rank wishes what ``here`` says of this one; the same on all."""
+        return any(self.ranks.gather(here))
+
+    def is_finite(self) -> bool:
+        """Whether all weights that are here are finite."""
+        return all(bool(held_tensor(p).isfinite().all()) for p in self.model.parameters())
+
     def restart(self) -> None:
         """Set model and optimizer back to step 0."""
         initialize(self.model, self.spec.seed)
@@ -76,7 +109,7 @@ class Training:
             tensor.zero_()
 
 
-def prepare_training(spec: RunSpec) -> Training:
+def prepare_training(spec: RunSpec, ranks: Ranks = ALONE) -> Training:
     """Build everything on the device. Raises InputError for what cannot be run here."""
     layout = spec.layout
     device, dtype = choose_device(spec.compute), compute_dtype(layout.precision)
@@ -86,19 +119,42 @@ def prepare_training(spec: RunSpec) -> Training:
     model = build_model(spec, mesh, device)
     compiled = compile_training(model, spec.compute.compile, device)
     optimizer = Optimizer(model, spec.optimizer, products=dtype)
-    share = share_of_rank(layout, mesh.get_rank() if mesh else 0)
+    share = share_of_rank(layout, mesh.rank if mesh else 0)
     lengths = np.zeros(spec.model.vocab_size, dtype=np.int64)
     known = token_bytes(corpus.tokenizer())
     lengths[: len(known)] = known
-    return Training(spec, corpus, batches, share, data_sums(mesh), lengths, model, optimizer, device, dtype, compiled)
+    return Training(
+        spec,
+        corpus,
+        batches,
+        share,
+        all_sums(mesh),
+        lengths,
+        model,
+        optimizer,
+        device,
+        dtype,
+        compiled,
+        meshes=mesh,
+        pipeline=pipeline_of(spec, mesh, model, dtype),
+        ranks=ranks,
+    )
 
 
-def build_model(spec: RunSpec, mesh: DeviceMesh | None, device: torch.device) -> Decoder:
+def build_model(spec: RunSpec, mesh: Meshes | None, device: torch.device) -> Held:
     """The model (this rank's part of it) with its first values, in training mode."""
     with torch.device("meta"):
-        model = Decoder(spec.model)
-    parallelize(model, spec.layout, mesh)
+        parts = parts_of_rank(spec.model, spec.layout, mesh.rank) if mesh else [ModelPart.whole(spec.model)]
+        decoders = [Decoder(spec.model, part) for part in parts]
+    for decoder in decoders:
+        parallelize(decoder, spec.layout, mesh)
+        decoder.set_recompute(spec.layout.recompute)
+    model = decoders[0] if len(decoders) == 1 else Chunks(decoders)
     model.to_empty(device=device)
     initialize(model, spec.seed)
-    model.set_recompute(spec.layout.recompute)
     return model.train()
+
+
+def pipeline_of(spec: RunSpec, mesh: Meshes | None, model: Held, dtype: torch.dtype) -> Pipeline | None:
+    """What micro-batches pass through where the layout has stages, or None."""
+    return Pipeline(decoders_of(model), spec.layout, mesh, dtype) if mesh is not None and spec.layout.pp > 1 else None

@@ -9,22 +9,24 @@ import torch
 from kolossos.errors import InputError
 from kolossos.files import NO_SPACE, READ_ONLY, write_failure
 from kolossos.runs.environment import Environment
-from kolossos.runs.folder import RunFolder
+from kolossos.runs.folder import RunFolder, require_run_folder
 from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.checkpoints.names import committed_steps
+from kolossos.train.checkpoints.ranks import ALONE, Ranks
 from kolossos.train.environment import choose_device, environment_of
 from kolossos.train.first_weights import first_weights
-from kolossos.train.lifecycle.data import data_sha256, facts
+from kolossos.train.lifecycle.data import data_sha256, facts, open_corpus
 from kolossos.train.lifecycle.interrupt import Interrupt
 from kolossos.train.lifecycle.longer import step_that_stays, step_to_keep
 from kolossos.train.lifecycle.outcome import Outcome, finished_outcome
+from kolossos.train.lifecycle.request import RunRequest
 from kolossos.train.loop import Loop, seconds_per_step
 from kolossos.train.precision import PrecisionChoice, choose_precision
 from kolossos.train.recorder import Recorder, Sample, Watcher
-from kolossos.train.request import RunRequest
 from kolossos.train.schedule import StepBudget
 from kolossos.train.setup import prepare_training
+from kolossos.train.together import agreed, require_equal
 from kolossos.train.waiting import free_threads
 
 LEAST_STEPS = 10
@@ -36,7 +38,7 @@ def start_run(
     sampler: Callable[[Path, RunSpec], Sample | None] = lambda *_: None,
     *,
     busy_cores: float = 0.0,
-    is_writer: bool = True,
+    ranks: Ranks = ALONE,
     interrupt: Interrupt | None = None,
 ) -> Outcome:
     """Train until the end or an interruption. Nobody else trains in the folder meanwhile: the caller sees to that.
@@ -44,30 +46,26 @@ def start_run(
     Args:
         sampler: from the tokenizer's file and the spec to what writes samples, None for no samples.
         busy_cores: cores that other programs use now; a new run leaves them alone.
-        is_writer: whether this rank is the one that writes and speaks.
+        ranks: who trains together; all call this with the same request. Rank 0 is the one that writes and speaks.
         interrupt: hears the signals that end the run early.
 
     Raises:
         InputError: what cannot be run here, and nothing is written then; or a disk that takes no more.
     """
     existing, spec = wanted.existing, wanted.spec
-    if existing is not None and (outcome := finished_outcome(existing, spec)) is not None:
+    if existing is not None and (outcome := ranks.gather(finished_outcome(existing, spec))[0]) is not None:
         return outcome
     if existing is None and spec.compute.threads == 0:  # a run keeps its number of threads: others make other sums
-        spec = spec.with_threads(free_threads(torch.get_num_threads(), busy_cores))
-    choice = None
-    if existing is not None:  # what was decided when the run began stays
-        choice = _recorded_choice(existing)
-    elif spec.layout.precision == "auto":
-        layout, device = spec.layout, choose_device(spec.compute)
-        choice = choose_precision(spec.model, layout.micro_batch_size * layout.seq_len, device)
-        spec = spec.with_precision(choice.precision)
-    first = first_weights(spec, existing and checkpoints_of(existing))
+        spec = spec.with_threads(ranks.gather(free_threads(torch.get_num_threads(), busy_cores))[0])
+    require_equal(ranks, spec)
+    spec, choice = _with_precision(spec, existing, ranks)
+    first = agreed(ranks, lambda: first_weights(spec, existing and checkpoints_of(existing)))
     spec = spec.with_init_sha256(first.sha256) if first else spec
-    training = prepare_training(spec)
+    agreed(ranks, lambda: open_corpus(spec))
+    training = prepare_training(spec, ranks)
     spec = training.spec = spec.with_data(data_sha256(training.corpus))
     if first is not None:
-        first.require_tokenizer_of(training)
+        agreed(ranks, lambda: first.require_tokenizer_of(training))
     folder = existing or RunFolder(wanted.path, spec)
     tokenizer = existing.files.tokenizer if existing else training.corpus.tokenizer_path
     recorder = Recorder(
@@ -75,26 +73,21 @@ def start_run(
         watcher,
         environment_of(training.device, training.dtype, training.compiled, choice),
         sample=sampler(tokenizer, spec),
-        is_writer=is_writer,
+        is_writer=ranks.rank == 0,
     )
     with disk_of(wanted.path):
-        if existing is None:
-            if wanted.minutes is not None:
-                recorder.say("compiling, then timing the first steps")
-                steps = round(60 * wanted.minutes / seconds_per_step(training))
-                training.spec = folder.spec = spec = spec.fitted(max(LEAST_STEPS, steps))
-            recorder.make_folder(tokenizer, replace=wanted.replace)
-            if choice is not None:
-                recorder.say(f"precision {choice.precision}: {choice.reason}")
-            recorder.say(f"new run in {folder.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
-        else:
-            _go_on(existing, spec, recorder)
+        if existing is None and wanted.minutes is not None:
+            recorder.say("compiling, then timing the first steps")
+            steps = ranks.gather(round(60 * wanted.minutes / seconds_per_step(training)))[0]
+            training.spec = folder.spec = spec = spec.fitted(max(LEAST_STEPS, steps))
+        agreed(ranks, lambda: _make_or_adopt(wanted, spec, recorder, tokenizer, choice))
+        agreed(ranks, lambda: require_run_folder(folder.path))  # made by one, seen by all
         recorder.say(facts(spec, training.corpus))
         if training.compiled.startswith("off:"):
             recorder.say(f"torch.compile is {training.compiled}")
         if training.compiled == "on" and wanted.minutes is None:
             recorder.say("compiling: the first step takes longer")
-        checkpoints = checkpoints_of(folder)
+        checkpoints = checkpoints_of(folder, ranks)
         if first is not None:
             first.begin(training, checkpoints)
             recorder.say(f"beginning with the weights of {first.path}")
@@ -102,6 +95,35 @@ def start_run(
         if existing is None and wanted.minutes is not None and spec.layout.world_size == 1:
             budget = StepBudget(60 * wanted.minutes)  # with more ranks each would measure another time
         return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec), budget).run()
+
+
+def _with_precision(spec: RunSpec, existing: RunFolder | None, ranks: Ranks) -> tuple[RunSpec, PrecisionChoice | None]:
+    """The spec of all ranks with a precision that rank 0 chose where it names none; a run keeps what it began with."""
+    if existing is not None:
+        return spec, _recorded_choice(existing)
+    layout = spec.layout
+    if layout.precision != "auto":
+        return spec, None
+    device = agreed(ranks, lambda: choose_device(spec.compute))
+    tokens = layout.micro_batch_size * layout.seq_len
+    choice = ranks.gather(choose_precision(spec.model, tokens, device) if ranks.rank == 0 else None)[0]
+    return spec.with_precision(choice.precision), choice
+
+
+def _make_or_adopt(
+    wanted: RunRequest, spec: RunSpec, recorder: Recorder, tokenizer: Path, choice: PrecisionChoice | None
+) -> None:
+    """The folder of the run as ``spec`` wants it, by the rank that writes."""
+    if not recorder.is_writer:
+        return
+    with disk_of(wanted.path):
+        if wanted.existing is not None:
+            _go_on(wanted.existing, spec, recorder)
+            return
+        recorder.make_folder(tokenizer, replace=wanted.replace)
+        if choice is not None:
+            recorder.say(f"precision {choice.precision}: {choice.reason}")
+        recorder.say(f"new run in {wanted.path}: {spec.model.name}, {spec.schedule.steps:,} steps")
 
 
 def _go_on(existing: RunFolder, spec: RunSpec, recorder: Recorder) -> None:
@@ -123,9 +145,10 @@ def _recorded_choice(folder: RunFolder) -> PrecisionChoice | None:
     return PrecisionChoice(**record) if record else None
 
 
-def checkpoints_of(folder: RunFolder) -> CheckpointFolder:
-    """The checkpoints of a run."""
-    return CheckpointFolder(folder.files.checkpoints, folder.spec.checkpoint.keep, keep_step=step_to_keep(folder.spec))
+def checkpoints_of(folder: RunFolder, ranks: Ranks = ALONE) -> CheckpointFolder:
+    """The checkpoints of a run, saved by ``ranks``."""
+    keep, keep_step = folder.spec.checkpoint.keep, step_to_keep(folder.spec)
+    return CheckpointFolder(folder.files.checkpoints, keep, ranks, keep_step=keep_step)
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from kolossos.model.decoder import Decoder
+from kolossos.model.chunks import Held
+from kolossos.model.decoder import Decoder, RouterLosses
+from kolossos.parallel.pipeline import Pipeline
 from kolossos.parallel.sums import ALONE, RankSums
 from kolossos.specs.run import LossSpec
 from kolossos.train.bad_steps import may_update
@@ -42,7 +44,7 @@ class StepResult:
 
 
 def train_step(
-    model: Decoder,
+    model: Held,
     optimizer: Optimizer,
     micro_batches: Iterable[MicroBatch],
     *,
@@ -51,13 +53,30 @@ def train_step(
     dtype: torch.dtype,
     lr_factor: float,
     sums: RankSums = ALONE,
+    pipeline: Pipeline | None = None,
     skip_if_not_finite: bool = False,
 ) -> StepResult:
     """Forward and backward over this rank's micro-batches, of any sizes, then one update.
 
     n_targets: of the global batch, over all micro-batches and ranks. sums: over the ranks that have its other shares.
+    pipeline: what the micro-batches (of one size then) pass through, where ``model`` is a part.
     skip_if_not_finite: leave weights and optimizer as they are if the loss or the gradients are not finite.
     """
+    if pipeline is None:
+        totals = _one_by_one(model, micro_batches, n_targets, losses, dtype)
+    else:
+        totals = _through(pipeline, model, list(micro_batches), n_targets, losses)
+    loss, *of_router = sums.of_all(totals)
+    grad_norm = optimizer.step(lr_factor, partial(may_update, loss) if skip_if_not_finite else None)
+    balance, z, load_LE = of_router or (None, None, None)
+    return StepResult(loss, grad_norm, balance, z, load_LE)
+
+
+def _one_by_one(
+    model: Held, micro_batches: Iterable[MicroBatch], n_targets: int, losses: LossSpec, dtype: torch.dtype
+) -> list[Tensor]:
+    """This rank's part of loss, balance, z and loads."""
+    assert isinstance(model, Decoder)  # chunks are for a pipeline
     totals: list[Tensor] = []
     for batch in micro_batches:
         hidden_BSD, router = model(batch.tokens_BS, dtype=dtype, document_BS=batch.document_BS)
@@ -65,12 +84,44 @@ def train_step(
         objective = micro_loss = nats / n_targets
         parts = [micro_loss.detach()]
         if router is not None:
-            shares = n_targets / batch.targets_BS.numel()  # as many micro-batches of this size make the global batch
-            objective = objective + (losses.balance * router.balance + losses.router_z * router.z) / shares
+            shares = n_targets / _tokens_here(batch, model)  # as many parts of this size make the global batch
+            objective = objective + _router_loss(router, losses) / shares
             parts += [x.detach() / shares for x in (router.balance, router.z, router.load_LE)]
         objective.backward()
         totals = [total + part for total, part in zip(totals, parts, strict=True)] if totals else parts
-    loss, *of_router = sums.of_all(totals)
-    grad_norm = optimizer.step(lr_factor, partial(may_update, loss) if skip_if_not_finite else None)
-    balance, z, load_LE = of_router or (None, None, None)
-    return StepResult(loss, grad_norm, balance, z, load_LE)
+    return totals
+
+
+def _through(
+    pipeline: Pipeline, model: Held, batches: list[MicroBatch], n_targets: int, losses: LossSpec
+) -> list[Tensor]:
+    """The same where each rank has some of the layers: zeros for what the others have."""
+    shares = n_targets / _tokens_here(batches[0], model)
+    documents = [batch.document_BS for batch in batches if batch.document_BS is not None]
+    passed = pipeline.forward_backward(
+        torch.cat([batch.tokens_BS for batch in batches]),
+        torch.cat([batch.targets_BS for batch in batches]),
+        torch.cat(documents) if documents else None,
+        len(batches),
+        lambda nats: nats / n_targets,
+        lambda router: _router_loss(router, losses) / shares,
+    )
+    loss = torch.stack(passed.losses).sum() if passed.losses else batches[0].tokens_BS.new_zeros((), dtype=torch.float)
+    spec = model.spec
+    if spec.moe is None:
+        return [loss]
+    balance, z, load_LE = loss.new_zeros(()), loss.new_zeros(()), loss.new_zeros(spec.n_layers, spec.moe.n_experts)
+    for part, router in passed.routers:
+        balance += router.balance.detach() / shares
+        z += router.z.detach() / shares
+        load_LE[list(part.layers)] += router.load_LE.detach() / shares
+    return [loss, balance, z, load_LE]
+
+
+def _router_loss(router: RouterLosses, losses: LossSpec) -> Tensor:
+    return losses.balance * router.balance + losses.router_z * router.z
+
+
+def _tokens_here(batch: MicroBatch, model: Held) -> float:
+    """How many of the positions of ``batch`` are this rank's, where sequences are cut."""
+    return batch.targets_BS.numel() / model.cut.ways

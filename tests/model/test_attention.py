@@ -28,7 +28,9 @@ def test_chunked_attention_and_its_gradient_equal_the_plain_ones(
         allowed = allowed & (document_BS[:, :, None] == document_BS[:, None, :])
     outs, grads = [], []
     for kernel in (
-        lambda q, k, v: ChunkedAttention.apply(q, k, v, 0.3, softcap, *Reach.of(length, document_BS, q.device)[:2]),
+        lambda q, k, v: ChunkedAttention.apply(
+            q, k, v, (0.3, softcap, None), *Reach.of(length, document_BS, q.device)[:2], None
+        ),
         lambda q, k, v: masked_attention(q, k, v, 0.3, softcap, allowed),
     ):
         leaves = inputs(length)

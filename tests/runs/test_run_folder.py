@@ -65,7 +65,7 @@ def test_no_module_of_runs_loads_torch() -> None:
     check = (
         "import pkgutil, importlib, sys, kolossos.runs as runs\n"
         "for found in pkgutil.iter_modules(runs.__path__): importlib.import_module(f'kolossos.runs.{found.name}')\n"
-        "import kolossos.train.request\n"
+        "import kolossos.train.lifecycle.request\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0

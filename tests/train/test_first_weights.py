@@ -13,8 +13,8 @@ from kolossos.errors import InputError
 from kolossos.model.huggingface import export_huggingface
 from kolossos.runs.folder import RunFolder
 from kolossos.serve.load import load_model
+from kolossos.train.lifecycle.request import request_run
 from kolossos.train.loop import Outcome
-from kolossos.train.request import request_run
 from kolossos.train.start import checkpoints_of, start_run
 
 

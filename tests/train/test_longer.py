@@ -10,7 +10,7 @@ from test_resume import assert_same_run
 from kolossos.errors import InputError
 from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import ScheduleSpec
-from kolossos.train.request import request_run
+from kolossos.train.lifecycle.request import request_run
 from kolossos.train.schedule import decay_start, lr_factor, same_rate_until
 
 WSD = ("schedule.kind=wsd", "schedule.decay_fraction=0.25")

@@ -29,7 +29,7 @@ from kolossos.specs.run import load_run
 from kolossos.train.lifecycle.data import facts
 from kolossos.train.lifecycle.interrupt import Interrupt, StoppedAtOnce
 from kolossos.train.lifecycle.outcome import Outcome
-from kolossos.train.request import request_run
+from kolossos.train.lifecycle.request import request_run
 from kolossos.train.run import run
 
 

@@ -14,8 +14,8 @@ from kolossos.specs.catalogue import load_model
 from kolossos.specs.layout import Layout
 from kolossos.specs.run import load_run
 from kolossos.train import start
+from kolossos.train.lifecycle.request import request_run
 from kolossos.train.precision import PrecisionChoice, compute_dtype, faster, of_card, product_timer, products_of
-from kolossos.train.request import request_run
 from kolossos.train.start import start_run
 
 

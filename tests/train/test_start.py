@@ -20,8 +20,8 @@ from kolossos.specs.layout import Layout
 from kolossos.specs.run import RunSpec, load_run
 from kolossos.train.layouts import require_trainable
 from kolossos.train.lifecycle.outcome import Outcome
+from kolossos.train.lifecycle.request import request_run
 from kolossos.train.recorder import Recorder
-from kolossos.train.request import request_run
 from kolossos.train.start import start_run
 
 
@@ -113,9 +113,10 @@ REFUSED = [
 def test_a_layout_that_would_be_ignored_is_refused_by_name(
     changes: dict, message: str, run_file: Path, tmp_path: Path
 ) -> None:
-    require_trainable(Layout())
+    model = load_run(run_file).model
+    require_trainable(Layout(), model)
     with pytest.raises(InputError, match=message):
-        require_trainable(Layout(**changes))
+        require_trainable(Layout(**changes), model)
     overrides = [f"layout.{key}={value}" for key, value in changes.items()]
     with pytest.raises(InputError, match=message):
         request_run(run_file, overrides, folder=tmp_path / "run")

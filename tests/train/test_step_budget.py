@@ -12,7 +12,7 @@ from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import ScheduleSpec
 from kolossos.train import loop
 from kolossos.train.checkpoints.folder import CheckpointFolder
-from kolossos.train.request import request_run
+from kolossos.train.lifecycle.request import request_run
 from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import prepare_training
 from kolossos.train.start import start_run

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from kolossos.model.attention.eager import MASKED, EagerAttention, causal_mask
 from kolossos.model.attention.flex import block_mask, flex
+from kolossos.model.sequence import Span
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
@@ -33,24 +34,33 @@ class Reach(NamedTuple):
     for comparing integers keeps compiled CPU code from vectorising.
 
     position_S: 0, 1, 2 ...; first_BS: where the document of each position begins, or None if documents have no border.
-    blocks: the same for FlexAttention (CUDA), made once for all layers.
+    blocks: the same for FlexAttention (CUDA), made once for all layers. spans: the positions that have a query here, if
+    not all of them have.
     """
 
     position_S: Tensor
     first_BS: Tensor | None = None
     blocks: "BlockMask | None" = None
+    spans: tuple[Span, ...] | None = None
 
     @classmethod
-    def of(cls, length: int, document_BS: Tensor | None, device: torch.device) -> "Reach":
+    def of(
+        cls,
+        length: int,
+        document_BS: Tensor | None,
+        device: torch.device,
+        spans: tuple[Span, ...] | None = None,
+    ) -> "Reach":
         """The reach of causal attention, within runs of equal ``document_BS`` if that is given."""
+        blocks = device.type == "cuda" and spans is None
         position_S = torch.arange(length, device=device, dtype=torch.float32)
         if document_BS is None:
-            return cls(position_S, None, block_mask(length, None, device) if device.type == "cuda" else None)
+            return cls(position_S, None, block_mask(length, None, device) if blocks else None, spans)
         begins_BS = torch.zeros(document_BS.shape, device=device, dtype=torch.float32)
         changed = document_BS[:, 1:] != document_BS[:, :-1]
         begins_BS[:, 1:] = torch.where(changed, position_S[1:], 0.0)
         first_BS = begins_BS.cummax(1).values
-        return cls(position_S, first_BS, block_mask(length, first_BS, device) if device.type == "cuda" else None)
+        return cls(position_S, first_BS, block_mask(length, first_BS, device) if blocks else None, spans)
 
     def within(self, window: int, batch: int) -> "Reach":
         """The same where a position sees only the last ``window`` positions, itself included."""
@@ -58,7 +68,7 @@ class Reach(NamedTuple):
         if self.first_BS is not None:
             first_BS = torch.maximum(first_BS, self.first_BS)
         blocks = None if self.blocks is None else block_mask(first_BS.shape[1], first_BS, first_BS.device)
-        return Reach(self.position_S, first_BS, blocks)
+        return Reach(self.position_S, first_BS, blocks, self.spans)
 
 
 def attend(
@@ -72,18 +82,19 @@ def attend(
 ) -> Tensor:
     """Causal self-attention for training, [B, S, H, P]; each head's sink is a logit beside those of the keys."""
     arguments = (q_BSHP, k_BTKP, v_BTKP, scale, softcap)
+    chunked = (q_BSHP, k_BTKP, v_BTKP, (scale, softcap, reach.spans), reach.position_S, reach.first_BS, sinks_H)
     if sinks_H is not None:
-        return ChunkedAttention.apply(*arguments, reach.position_S, reach.first_BS, sinks_H)  # type: ignore[return-value]
-    plain = softcap is None and reach.first_BS is None
+        return ChunkedAttention.apply(*chunked)  # type: ignore[return-value]
+    plain = softcap is None and reach.first_BS is None and reach.spans is None
     # compiled on a CPU, SDPA's backward takes twice the chunked one's time; not compiled, half of the eager one's
     if plain and (q_BSHP.is_cuda or not torch.is_grad_enabled() or not torch.compiler.is_compiling()):
         q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
     if reach.blocks is not None:
         return flex(*arguments, reach.blocks)
-    if not torch.compiler.is_compiling():
+    if reach.spans is None and not torch.compiler.is_compiling():
         return _eager(*arguments, reach)
-    return ChunkedAttention.apply(*arguments, reach.position_S, reach.first_BS)  # type: ignore[return-value]
+    return ChunkedAttention.apply(*chunked)  # type: ignore[return-value]
 
 
 def _eager(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap: float | None, reach: Reach) -> Tensor:
@@ -91,7 +102,8 @@ def _eager(q_BSHP: Tensor, k_BTKP: Tensor, v_BTKP: Tensor, scale: float, softcap
     q, k, v = _query_rows(q_BSHP, n_kv), _key_rows(k_BTKP), _key_rows(v_BTKP)
     group = q.shape[1] // k.shape[1]
     mask_of = partial(causal_mask, reach.position_S, reach.first_BS, group=group, n_kv=n_kv)
-    out: Tensor = EagerAttention.apply(q, k, v, scale, softcap, _chunks(k.shape[1]), mask_of)  # type: ignore[assignment]
+    chunks = [(start, end) for start, end, _ in _chunks(((0, k.shape[1]),), group)]
+    out: Tensor = EagerAttention.apply(q, k, v, scale, softcap, chunks, mask_of)  # type: ignore[assignment]
     return _from_query_rows(out, n_kv, group)
 
 
@@ -141,6 +153,7 @@ class ChunkedAttention(torch.autograd.Function):
     Inside, a key-value head and the queries of its group are one matrix: N = B x K matrices of R = S x G query rows
     (row = position x G + query of the group), so that chunks are slices and nothing is copied to multiply. Products
     come first and all that is done element by element after them, in rows [N x R, T]: compiled, that is one pass.
+    ``how``: scale, soft cap, and the positions that have a query here (None: all).
     """
 
     @staticmethod
@@ -149,18 +162,17 @@ class ChunkedAttention(torch.autograd.Function):
         q_BSHP: Tensor,
         k_BTKP: Tensor,
         v_BTKP: Tensor,
-        scale: float,
-        softcap: float | None,
+        how: tuple[float, float | None, tuple[Span, ...] | None],
         position_S: Tensor,
         first_BS: Tensor | None,
-        sinks_H: Tensor | None = None,
+        sinks_H: Tensor | None,
     ) -> Tensor:
         q, k, v = _query_rows(q_BSHP, k_BTKP.shape[2]), _key_rows(k_BTKP), _key_rows(v_BTKP)
-        group = q.shape[1] // k.shape[1]
+        group = q_BSHP.shape[2] // k_BTKP.shape[2]
+        scale, softcap, spans = how
         outs, sums = [], []
         sink_NR = None if sinks_H is None else _sink_rows(sinks_H, k_BTKP.shape[2], q.shape)
-        for start, end in _chunks(k.shape[1]):
-            rows = slice(start * group, end * group)
+        for start, end, rows in _chunks(spans or ((0, k.shape[1]),), group):
             product = torch.bmm(q[:, rows], k[:, :end].transpose(1, 2))
             logits, _ = _logits(product, scale, softcap, Reach(position_S, first_BS), start)
             largest = None
@@ -179,19 +191,18 @@ class ChunkedAttention(torch.autograd.Function):
             sums.append((torch.log(total) if largest is None else largest + torch.log(total)).view(product.shape[:2]))
         out = torch.cat(outs, dim=1)
         ctx.save_for_backward(q, k, v, out, torch.cat(sums, dim=1), position_S, first_BS, sinks_H)
-        ctx.scale, ctx.softcap, ctx.n_kv = scale, softcap, k_BTKP.shape[2]
+        ctx.scale, ctx.softcap, ctx.n_kv, ctx.group, ctx.spans = scale, softcap, k_BTKP.shape[2], group, spans
         return _from_query_rows(out, ctx.n_kv, group)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, out, lse_NR, *reach, sinks_H = ctx.saved_tensors
-        group = q.shape[1] // k.shape[1]
+        group = ctx.group
         d_out = _query_rows(grads[0], ctx.n_kv)
         q = recall(q, d_out)
         delta_NR = (_wide(d_out) * _wide(out)).sum(-1)
         dqs, dk, dv = [], None, None
-        for start, end in reversed(_chunks(k.shape[1])):
-            rows = slice(start * group, end * group)
+        for start, end, rows in reversed(_chunks(ctx.spans or ((0, k.shape[1]),), group)):
             product = torch.bmm(q[:, rows], k[:, :end].transpose(1, 2))
             d_weights = torch.bmm(d_out[:, rows], v[:, :end].transpose(1, 2)).view(-1, end)
             logits, tanh = _logits(product, ctx.scale, ctx.softcap, Reach(*reach), start)
@@ -206,11 +217,12 @@ class ChunkedAttention(torch.autograd.Function):
         assert dk is not None
         assert dv is not None
         dq = _from_query_rows(torch.cat(dqs[::-1], dim=1), ctx.n_kv, group)
+        dk, dv = (F.pad(x, (0, 0, 0, k.shape[1] - x.shape[1])) if x.shape != k.shape else x for x in (dk, dv))
         d_sinks = None
         if sinks_H is not None:  # the sink is one more key, of value 0
             d_sink_NR = -torch.exp(_sink_rows(sinks_H, ctx.n_kv, q.shape) - lse_NR) * delta_NR
-            d_sinks = d_sink_NR.view(-1, ctx.n_kv, k.shape[1], group).sum((0, 2)).flatten().to(sinks_H.dtype)
-        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), None, None, None, None, d_sinks
+            d_sinks = d_sink_NR.view(-1, ctx.n_kv, q.shape[1] // group, group).sum((0, 2)).flatten().to(sinks_H.dtype)
+        return dq, _from_query_rows(dk, ctx.n_kv, 1), _from_query_rows(dv, ctx.n_kv, 1), None, None, None, d_sinks
 
 
 def _logits(
@@ -249,10 +261,20 @@ def _wide(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _chunks(length: int) -> list[tuple[int, int]]:
-    """Short sequences whole; of long ones the masked half is left out. Eight at most, for each is compiled apart."""
-    rows = length if length <= WHOLE_LENGTH else -(-length // 8)
-    return [(start, min(start + rows, length)) for start in range(0, length, rows)]
+def _chunks(spans: tuple[Span, ...], group: int) -> list[tuple[int, int, slice]]:
+    """First position, the one behind the last, and the query rows of each chunk.
+
+    Short spans are whole; of long ones the masked half is left out. Eight at most, for each is compiled apart.
+    """
+    chunks, row = [], 0
+    for first, last in spans:
+        length = last - first
+        rows = length if length <= WHOLE_LENGTH else -(-length // 8)
+        for start in range(first, last, rows):
+            end = min(start + rows, last)
+            chunks.append((start, end, slice(row, row + (end - start) * group)))
+            row += (end - start) * group
+    return chunks
 
 
 def _query_rows(x_BSHP: Tensor, n_kv: int) -> Tensor:

@@ -3,6 +3,7 @@
 Shapes: B batch, S sequence, T keys, D dim, H query heads, K key-value heads, P head_dim.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from kolossos.model.attention.kernel import Reach, attend, masked_attention
 from kolossos.model.attention.rotary import rotate
+from kolossos.model.held import usable
 from kolossos.model.linear import Linear
 from kolossos.model.norm import RMSNorm
 from kolossos.specs.model import ModelSpec
@@ -60,7 +62,10 @@ class AttentionContext:
 
 
 class Attention(nn.Module):
-    """q, k, v projections (with norms of q and k where the model has them), rotation, attention, output projection."""
+    """q, k, v projections (with norms of q and k where the model has them), rotation, attention, output projection.
+
+    ``all_positions`` gives the keys or values [B, T, K, P] of all positions for those of the queries that are here.
+    """
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
@@ -71,6 +76,7 @@ class Attention(nn.Module):
         self.key = Linear(spec.dim, spec.n_kv_heads * spec.head_dim, spec.qkv_bias)
         self.value = Linear(spec.dim, spec.n_kv_heads * spec.head_dim, spec.qkv_bias)
         self.output = Linear(spec.n_heads * spec.head_dim, spec.dim, spec.attn_output_bias)
+        self.all_positions: Callable[[Tensor], Tensor] | None = None
         self.norm_whole = spec.qk_norm == "whole"
         self.query_norm = self.key_norm = self.sinks = None
         if spec.qk_norm is not None:
@@ -87,15 +93,18 @@ class Attention(nn.Module):
         q, k = rotate(q, context.rotary), rotate(k, context.rotary)
         if context.temperature is not None:
             q = (q * context.temperature).to(q.dtype)
+        if self.all_positions is not None:
+            k, v = self.all_positions(k), self.all_positions(v)
         if cache is not None:
             assert context.positions_BS is not None
             cache.write(context.positions_BS, k, v)
             k, v = cache.k_BTKP, cache.v_BTKP
+        sinks_H = None if self.sinks is None else usable(self.sinks)
         if context.allowed_BST is not None:
-            out = masked_attention(q, k, v, self.scale, self.softcap, context.allowed_BST, self.sinks)
+            out = masked_attention(q, k, v, self.scale, self.softcap, context.allowed_BST, sinks_H)
         else:
             reach = context.reach or Reach.of(length, None, x_BSD.device)
-            out = attend(q, k, v, self.scale, self.softcap, reach, self.sinks)
+            out = attend(q, k, v, self.scale, self.softcap, reach, sinks_H)
         return self.output(out.reshape(batch, length, -1))
 
     def _normed(self, x_BSHP: Tensor, norm: RMSNorm | None) -> Tensor:

@@ -13,6 +13,7 @@ from kolossos.model.experts.biased import BiasedExperts
 from kolossos.model.experts.exchange import Exchange, Rows, nothing_moves
 from kolossos.model.experts.grouped import grouped_mm, grouped_outer
 from kolossos.model.experts.routing import FromExperts, GatesToRows, Router, Routing, ToExperts
+from kolossos.model.held import usable
 from kolossos.specs.model import MoESpec
 
 
@@ -27,7 +28,7 @@ class Experts(nn.Module):
         self.down = nn.Parameter(torch.empty(moe.n_experts, moe.expert_dim, dim))
 
     def forward(self, x_RD: Tensor, gates_R: Tensor, ends_E: Tensor) -> Tensor:
-        gate, up, down = (w.to(x_RD.dtype) for w in (self.gate, self.up, self.down))
+        gate, up, down = (usable(w).to(x_RD.dtype) for w in (self.gate, self.up, self.down))
         return GatedExperts.apply(x_RD, gates_R, gate, up, down, ends_E, self.activation_name)  # type: ignore[return-value]
 
 

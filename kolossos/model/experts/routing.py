@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kolossos.model.held import usable
 from kolossos.specs.model import MoESpec
 
 
@@ -52,9 +53,9 @@ class Router(nn.Module):
 
     def forward(self, x_ND: Tensor) -> Routing:
         wide = torch.promote_types(x_ND.dtype, torch.float32)
-        logits_NE = x_ND.to(wide) @ self.weight.to(wide).t()
+        logits_NE = x_ND.to(wide) @ usable(self.weight).to(wide).t()
         if self.bias is not None:
-            logits_NE = logits_NE + self.bias.to(wide)
+            logits_NE = logits_NE + usable(self.bias).to(wide)
         if self.moe.router_softcap is not None:
             logits_NE = self.moe.router_softcap * torch.tanh(logits_NE / self.moe.router_softcap)
         probs_NE = logits_NE.softmax(-1)

@@ -1,0 +1,105 @@
+"""The processes of one run as one: joined in a process group, of one mind before they begin, one voice for errors."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+import kolossos
+from kolossos.errors import InputError
+from kolossos.parallel.launched import Launched
+from kolossos.specs.run import RunSpec
+from kolossos.train.checkpoints.ranks import ALONE, Ranks
+
+Made = TypeVar("Made")
+
+TIMEOUT = timedelta(minutes=10)
+"""How long a rank waits for the others in a collective."""
+
+VOICE = timedelta(seconds=3)
+"""How long the other ranks wait for rank 0 to say an error that it has, too."""
+
+
+@contextmanager
+def joined(launched: Launched) -> Iterator[Ranks]:
+    """Inside the block the process group of all that were ``launched`` is there, over gloo and, on GPUs, NCCL.
+
+    Of an InputError that all ranks have only rank 0 speaks: at the others its ``said`` is set.
+    """
+    if launched.world == 1:
+        yield ALONE
+        return
+    backend = "gloo"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(launched.local_rank)
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend, timeout=TIMEOUT)
+    try:
+        group = dist.new_group(backend="gloo")
+        assert isinstance(group, dist.ProcessGroup)
+        yield Ranks.of_group(group)
+        dist.destroy_process_group()
+    except InputError as error:
+        error.said = not _speaks(launched.rank)
+        raise
+
+
+def _speaks(rank: int) -> bool:
+    """Whether this rank is the one to say what ended it: rank 0, or another if rank 0 has nothing to say."""
+    store = dist.distributed_c10d._get_default_store()
+    if rank == 0:
+        store.set("kolossos/said", "yes")
+        return True
+    try:
+        store.wait(["kolossos/said"], VOICE)
+    except RuntimeError:
+        return True
+    return False
+
+
+def agreed(ranks: Ranks, work: Callable[[], Made]) -> Made:
+    """What ``work`` gives on this rank, if it gives something on every rank.
+
+    Raises:
+        InputError: the same on all ranks, that of the first where ``work`` raised one.
+    """
+    made, reason = None, None
+    try:
+        made = work()
+    except InputError as error:
+        reason = str(error)
+    reasons = ranks.gather(None if reason is None else (reason, socket.gethostname()))
+    failed = [(rank, *found) for rank, found in enumerate(reasons) if found is not None]
+    if failed:
+        rank, reason, host = failed[0]
+        everywhere = len(failed) == ranks.world
+        raise InputError(reason if everywhere else f"rank {rank} on {host}: {reason}")
+    return made  # type: ignore[return-value]
+
+
+def require_equal(ranks: Ranks, spec: RunSpec) -> None:
+    """InputError if some rank was started with another run file, or runs other code, than rank 0."""
+    here = {"run file": spec.model_dump_json(), "Kolossos": _code(), "torch": torch.__version__}
+    everywhere = ranks.gather({name: sha256(value.encode()).hexdigest() for name, value in here.items()})
+    hosts = ranks.gather(socket.gethostname())
+    for rank, there in enumerate(everywhere):
+        for name, digest in there.items():
+            if digest != everywhere[0][name]:
+                what = "another run file (or --set)" if name == "run file" else f"another version of {name}"
+                what = what.replace(" (or --set)", " or other values set on the command line")
+                raise InputError(f"rank {rank} on {hosts[rank]} has {what} than rank 0 on {hosts[0]}")
+
+
+def _code() -> str:
+    """What stands in the source files of this package."""
+    folder = Path(kolossos.__file__).parent
+    digest = sha256(kolossos.__version__.encode())
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
