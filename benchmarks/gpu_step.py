@@ -38,7 +38,7 @@ class Steps:
             decoder = Decoder(self.spec)
         self.model = initialize(decoder.to_empty(device=self.device), 1).train()
         compile_training(self.model, "on", self.device)
-        self.optimizer = Optimizer(self.model, OptimizerSpec(name=optimizer, lr=1e-3))  # type: ignore[arg-type]
+        self.optimizer = Optimizer(self.model, OptimizerSpec(name=optimizer, lr=1e-3), products=torch.bfloat16)  # type: ignore[arg-type]
         self.random = torch.Generator().manual_seed(0)
 
     def step(self) -> tuple[float, float]:

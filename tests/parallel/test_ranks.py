@@ -6,7 +6,7 @@ import pytest
 import torch
 from parity_work import BATCH, LENGTH, curve, gathered_alike, skipped, unequal
 from rank_pool import RankPool
-from test_parity import alone
+from test_layout_parity import alone
 
 
 def test_each_rank_holds_a_part_and_all_have_equal_results(ranks: Callable[[int], RankPool]) -> None:

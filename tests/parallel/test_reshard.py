@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from parity_work import resume, save
 from rank_pool import RankPool
-from test_parity import alone, name_of, world
+from test_layout_parity import alone, name_of, world
 
 LAYOUTS: list[dict[str, Any]] = [{}, {"dp_shard": 2}, {"tp": 2}, {"dp_shard": 2, "ep": 2}, {"pp": 2}]
 EIGHT = {"tp": 2, "pp": 2, "dp_shard": 2, "ep": 2}
