@@ -30,7 +30,8 @@ VOICE = timedelta(seconds=3)
 def joined(launched: Launched) -> Iterator[Ranks]:
     """Inside the block the process group of all that were ``launched`` is there, over gloo and, on GPUs, NCCL.
 
-    Of an InputError that all ranks have only rank 0 speaks: at the others its ``said`` is set.
+    Of an InputError that all ranks have only rank 0 speaks: at the others its ``said`` is set. They are silent, too,
+    where rank 0 has one alone, such as a full disk, and they lose it.
     """
     if launched.world == 1:
         yield ALONE
@@ -48,6 +49,12 @@ def joined(launched: Launched) -> Iterator[Ranks]:
     except InputError as error:
         error.said = not _speaks(launched.rank)
         raise
+    except RuntimeError as lost:  # another rank has left in the middle of an exchange, and may have said why
+        if launched.rank == 0 or _speaks(launched.rank):
+            raise
+        error = InputError("rank 0 has ended")
+        error.said = True
+        raise error from lost
 
 
 def _speaks(rank: int) -> bool:

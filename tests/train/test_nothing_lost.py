@@ -16,7 +16,7 @@ from test_resume import assert_same_run, command
 
 import kolossos.files
 import kolossos.train.environment
-import kolossos.train.loop
+import kolossos.train.setup
 from kolossos.data.corpus.corpus import Corpus
 from kolossos.data.options import PrepareOptions
 from kolossos.data.prepare import prepare
@@ -263,14 +263,14 @@ def test_a_validation_on_the_way_that_a_signal_ended_is_made_up_for(
     run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(run_file, tmp_path / "unbroken", "evaluate.every=5")
-    evaluate = kolossos.train.loop.evaluate
+    evaluate = kolossos.train.setup.evaluate
 
     def interrupted(*arguments: object):
         os.kill(os.getpid(), signal.SIGUSR1)
         return evaluate(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(kolossos.train.loop, "evaluate", interrupted)
+        patch.setattr(kolossos.train.setup, "evaluate", interrupted)
         assert train(run_file, tmp_path / "run", "evaluate.every=5").step == 5
     assert train(tmp_path / "run").finished
     assert_same_run(tmp_path / "unbroken", tmp_path / "run", 12)
