@@ -17,6 +17,7 @@ from kolossos.errors import InputError
 from kolossos.runs.events import read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import RunSpec, load_run
+from kolossos.train.checkpoints.checkpoint import Checkpoint
 from kolossos.train.start import checkpoints_of
 
 TIMES = {"step_s", "tokens_per_s", "mfu"}
@@ -32,6 +33,16 @@ def cut_at(step: int) -> Listener:
             raise Cut
 
     return Listener(at_step)
+
+
+def committed(path: Path, step: int) -> Checkpoint:
+    """The newest checkpoint of a run that was cut, once its writer (the cut does not end it) is done with ``step``."""
+    for _ in range(600):
+        newest = checkpoints_of(RunFolder.open(path)).all()[-1:]
+        if newest and newest[0].step == step:
+            return newest[0]
+        time.sleep(0.1)
+    raise AssertionError(f"no checkpoint of step {step}: {newest}")
 
 
 def logged(path: Path) -> list[dict]:
@@ -114,8 +125,7 @@ def test_damaged_checkpoint_is_named_and_the_one_before_used(what: str, run_spec
     train(tmp_path / "unbroken", run_spec)
     with pytest.raises(Cut):
         train(tmp_path / "run", run_spec, cut_at(10))
-    newest = checkpoints_of(RunFolder.open(tmp_path / "run")).all()[-1]
-    assert newest.step == 8
+    newest = committed(tmp_path / "run", 8)
     file = next(newest.folder.glob("*.safetensors"))
     manifest = newest.folder / "checkpoint.json"
     if what == "truncated":
