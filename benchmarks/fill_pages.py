@@ -58,8 +58,22 @@ def moe_against_dense() -> str:
     return "\n".join(lines)
 
 
+def gpu_step() -> str:
+    result = json.loads((RESULTS / "gpu_step.json").read_text())
+    lines = ["| model | optimizer | batch | tokens/s | MFU of the bf16 peak | step, ms | peak memory | first step |"]
+    lines.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    for row in result["rows"]:
+        batch = f"{row['sequences']} x {row['seq_len']:,}"
+        cells = (f"{row['tokens_per_s']:,.0f}", f"{row['mfu']:.1%}", f"{1e3 * row['step_s']:.0f}")
+        cells += (f"{row['peak_gib']:.1f} GiB", f"{row['first_step_s']:.0f} s")
+        lines.append(f"| {row['model']} | {row['optimizer']} | {batch} | {' | '.join(cells)} |")
+    where = f"{result['card']}, torch {result['torch']}, {result['date']}; `python benchmarks/gpu_step.py --json`"
+    return "\n".join([*lines, "", f"({where}; bf16, compiled, documents masked)"])
+
+
 FIGURES: dict[str, Callable[[], str]] = {
     "demo": time_to_beat,
+    "gpu_step": gpu_step,
     "train_speed": train_speed,
     "train_speed_dense": lambda: train_speed("train_speed_dense"),
     "moe_against_dense": moe_against_dense,

@@ -77,11 +77,10 @@ class RunFolder:
         if spec.init is not None and spec.init.sha256 is None and self.spec.init is not None:
             spec = spec.with_init_sha256(self.spec.init.sha256)
         changes = changed_keys(self.spec, spec)
-        if self.spec.data.sha256 is not None:  # says more than the place
-            changes = [change for change in changes if change[0] != "data.path"]
-        changes = [
-            change for change in changes if change[0] != "schedule.steps"
-        ]  # kolossos/train/lifecycle/longer.py decides
+        decided = {"schedule.steps"}  # by kolossos/train/lifecycle/longer.py
+        # a hash says more than the place; a run that was begun without one takes that of the data it finds
+        decided.add("data.sha256" if self.spec.data.sha256 is None else "data.path")
+        changes = [change for change in changes if change[0] not in decided]
         if changes:
             key, before, after = changes[0]
             more = f" (and {len(changes) - 1} more keys)" if len(changes) > 1 else ""
