@@ -6,6 +6,7 @@ manifest) is put last, and a folder without it is not there.
 """
 
 import hashlib
+import io
 import os
 import shutil
 from abc import ABC, abstractmethod
@@ -228,7 +229,7 @@ class RemoteStore(Store):
             self._filesystem.rm(f"{self._path}/{name}", recursive=True)
 
     def rename(self, name: str, new_name: str) -> None:
-        raise NotImplementedError(f"{self.place}: such a store cannot rename at once")
+        raise io.UnsupportedOperation(f"{self.place}: such a store cannot rename at once")
 
     def make_local(self, names: Iterable[str], folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import Placement, Replicate, Shard, distribute_tensor
 
 from kolossos.model.decoder import Decoder, Layer
-from kolossos.model.experts.moe import Experts
+from kolossos.model.experts.gated import Experts
 from kolossos.parallel.exchanges import all_gathered, reduce_scattered
 
 COLUMNS = ("attention.query", "attention.key", "attention.value", "mlp.gate", "mlp.up")

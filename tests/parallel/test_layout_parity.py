@@ -64,7 +64,7 @@ def alone(model: str, optimizer: str, steps: int) -> dict[str, Any]:
     return curve(model, optimizer, {}, steps)
 
 
-def compare(pool: RankPool, layout: dict[str, Any], model: str, optimizer: str, steps: int) -> None:
+def assert_as_one_rank(pool: RankPool, layout: dict[str, Any], model: str, optimizer: str, steps: int) -> None:
     """Losses within 1e-5 of one rank's, relative; all else that is reported, too.
 
     A token whose second and third expert are as good as equal may go to the other one when a sum was made in another
@@ -97,12 +97,12 @@ def world(layout: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("layout", QUICK, ids=name_of)
 def test_a_layout_trains_as_one_rank(layout: dict[str, Any], ranks: Callable[[int], RankPool]) -> None:
-    compare(ranks(world(layout)), layout, "moe", "adamw", 3)
+    assert_as_one_rank(ranks(world(layout)), layout, "moe", "adamw", 3)
 
 
 @pytest.mark.parametrize("layout", [ONE_AXIS[0], PRODUCTS_OF_FOUR[1], ONE_AXIS[9]], ids=name_of)
 def test_muon_and_a_dense_model_too(layout: dict[str, Any], ranks: Callable[[int], RankPool]) -> None:
-    compare(ranks(world(layout)), layout, "dense", "muon", 3)
+    assert_as_one_rank(ranks(world(layout)), layout, "dense", "muon", 3)
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_muon_and_a_dense_model_too(layout: dict[str, Any], ranks: Callable[[int
 def test_biases_sinks_windows_and_norms_too(
     layout: dict[str, Any], model: str, ranks: Callable[[int], RankPool]
 ) -> None:
-    compare(ranks(world(layout)), layout, model, "adamw", 3)
+    assert_as_one_rank(ranks(world(layout)), layout, model, "adamw", 3)
 
 
 def test_experts_beside_a_dense_branch_too(ranks: Callable[[int], RankPool]) -> None:
-    compare(ranks(2), {"tp": 2, "etp": 2}, "both", "adamw", 2)
+    assert_as_one_rank(ranks(2), {"tp": 2, "etp": 2}, "both", "adamw", 2)
 
 
 @pytest.mark.slow
@@ -127,4 +127,4 @@ def test_experts_beside_a_dense_branch_too(ranks: Callable[[int], RankPool]) -> 
 def test_twenty_steps_of_every_layout(
     layout: dict[str, Any], model: str, optimizer: str, ranks: Callable[[int], RankPool]
 ) -> None:
-    compare(ranks(world(layout)), layout, model, optimizer, 20)
+    assert_as_one_rank(ranks(world(layout)), layout, model, optimizer, 20)

@@ -20,7 +20,7 @@ def run(ranks: Callable[[int], RankPool], layout: dict[str, Any], work: Callable
     return ranks(world(layout)).run(work, "moe", layout, *arguments)[0]
 
 
-def goes_on(ranks: Callable[[int], RankPool], layout: dict[str, Any], folder: Path) -> None:
+def assert_goes_on(ranks: Callable[[int], RankPool], layout: dict[str, Any], folder: Path) -> None:
     expected = alone("moe", "adamw", SAVED + MORE)
     found = run(ranks, layout, resume, str(folder), MORE)
     for name in ("loss", "grad_norm"):
@@ -31,12 +31,12 @@ def goes_on(ranks: Callable[[int], RankPool], layout: dict[str, Any], folder: Pa
 def test_all_pairs_of_five_layouts(before: dict[str, Any], ranks: Callable[[int], RankPool], tmp_path: Path) -> None:
     run(ranks, before, save, str(tmp_path), SAVED)
     for after in LAYOUTS:
-        goes_on(ranks, after, tmp_path)
+        assert_goes_on(ranks, after, tmp_path)
 
 
 @pytest.mark.slow
 def test_from_eight_ranks_to_one_and_back(ranks: Callable[[int], RankPool], tmp_path: Path) -> None:
     run(ranks, EIGHT, save, str(tmp_path / "eight"), SAVED)
-    goes_on(ranks, {}, tmp_path / "eight")
+    assert_goes_on(ranks, {}, tmp_path / "eight")
     run(ranks, {}, save, str(tmp_path / "one"), SAVED)
-    goes_on(ranks, EIGHT, tmp_path / "one")
+    assert_goes_on(ranks, EIGHT, tmp_path / "one")

@@ -75,7 +75,7 @@ def test_parts_that_no_axis_cuts_are_refused_by_name(layout: dict[str, Any], mod
 
 
 def test_norms_of_each_head_and_windows_are_taken_by_tensor_parallelism() -> None:
-    require_takes(layout_of({"tp": 2}), changed(qk_norm="head", attn_windows=(8, 0)))
+    assert require_takes(layout_of({"tp": 2}), changed(qk_norm="head", attn_windows=(8, 0))) is None  # not refused
 
 
 def test_experts_of_a_dense_model_are_refused_and_what_fits_is_taken() -> None:

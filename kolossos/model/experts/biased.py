@@ -7,19 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from kolossos.model.activation import gated
+from kolossos.model.experts.gated import Experts
 from kolossos.model.experts.grouped import grouped_mm
 from kolossos.specs.model import MoESpec
 
 
-class BiasedExperts(nn.Module):
-    """E gated MLPs with biases on rows sorted by expert, each row's result weighted with its gate."""
+class BiasedExperts(Experts):
+    """The same with biases; the gate of a row comes last, for it weighs the bias of ``down``, too."""
 
     def __init__(self, dim: int, moe: MoESpec, activation_name: str):
-        super().__init__()
-        self.activation_name = activation_name
-        self.gate = nn.Parameter(torch.empty(moe.n_experts, dim, moe.expert_dim))
-        self.up = nn.Parameter(torch.empty(moe.n_experts, dim, moe.expert_dim))
-        self.down = nn.Parameter(torch.empty(moe.n_experts, moe.expert_dim, dim))
+        super().__init__(dim, moe, activation_name)
         self.gate_bias = nn.Parameter(torch.empty(moe.n_experts, moe.expert_dim))
         self.up_bias = nn.Parameter(torch.empty(moe.n_experts, moe.expert_dim))
         self.down_bias = nn.Parameter(torch.empty(moe.n_experts, dim))
