@@ -6,19 +6,11 @@ The schedules are torch's (torch.distributed.pipelining). The router's losses st
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.pipelining import (
-    PipelineStage,
-    Schedule1F1B,
-    ScheduleGPipe,
-    ScheduleInterleaved1F1B,
-    ScheduleLoopedBFS,
-)
-from torch.distributed.pipelining.schedules import _PipelineSchedule
 
 from kolossos.model.decoder import Decoder, RouterLosses
 from kolossos.model.held import held_tensor
@@ -27,6 +19,10 @@ from kolossos.parallel.coordinates import coordinates_of, layers_of_stages
 from kolossos.parallel.mesh import Meshes
 from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
+
+if TYPE_CHECKING:  # torch.distributed.pipelining loads the compiler: a second that only a pipeline has to wait for
+    from torch.distributed.pipelining import PipelineStage
+    from torch.distributed.pipelining.schedules import _PipelineSchedule
 
 
 def parts_of_rank(spec: ModelSpec, layout: Layout, rank: int) -> list[ModelPart]:
@@ -111,8 +107,10 @@ class Pipeline:
         documents = {} if document_BS is None else {"document_BS": document_BS}
         step(*first, **last, **documents)
 
-    def _schedule(self, passes: int, tokens_BS: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> _PipelineSchedule:
+    def _schedule(self, passes: int, tokens_BS: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> "_PipelineSchedule":
         """The schedule of ``passes`` micro-batches with this loss; stages keep buffers, so each number has its own."""
+        from torch.distributed import pipelining
+
         key = passes, torch.is_grad_enabled()
         if key not in self._schedules:
             stages = [
@@ -122,17 +120,19 @@ class Pipeline:
                 )
             ]
             if self._layout.vp > 1:
-                kind = ScheduleInterleaved1F1B if torch.is_grad_enabled() else ScheduleLoopedBFS
+                kind = pipelining.ScheduleInterleaved1F1B if torch.is_grad_enabled() else pipelining.ScheduleLoopedBFS
                 made = kind([*stages], passes, loss_fn=loss, scale_grads=False)
             else:
-                kind = Schedule1F1B if torch.is_grad_enabled() else ScheduleGPipe
+                kind = pipelining.Schedule1F1B if torch.is_grad_enabled() else pipelining.ScheduleGPipe
                 made = kind(stages[0], passes, loss_fn=loss, scale_grads=False)
             self._schedules[key] = made, stages
         schedule = self._schedules[key][0]
         schedule._loss_fn = loss
         return schedule
 
-    def _stage(self, number: int, stage: "_Stage", batch: int, tokens_BS: Tensor) -> PipelineStage:
+    def _stage(self, number: int, stage: "_Stage", batch: int, tokens_BS: Tensor) -> "PipelineStage":
+        from torch.distributed.pipelining import PipelineStage
+
         decoder = stage.decoder
         grad = torch.is_grad_enabled()
         hidden = (batch, tokens_BS.shape[1] // decoder.cut.ways, decoder.spec.dim)

@@ -35,6 +35,7 @@ def compile_training(model: Held, mode: str, device: torch.device) -> str:
     # What an element-wise pass can make again from what is kept anyway need not be kept itself, even if a product wants
     # it in backward: rounded weights, normed inputs, the gated hidden layer. A third of the activations, for no time.
     torch._functorch.config.ban_recompute_materialized_backward = False
+    key_cache_by_vector_width()
     for part in decoders_of(model):
         for layer in part.layers:
             layer.compile(dynamic=False)
@@ -42,3 +43,16 @@ def compile_training(model: Held, mode: str, device: torch.device) -> str:
             part.norm.compile(dynamic=False)
         part.chunk_loss = torch.compile(chunk_loss, dynamic=False)
     return "on"
+
+
+def key_cache_by_vector_width() -> None:
+    """Make the width of this processor's vectors a part of the key under which the compiler keeps a graph.
+
+    Its cache does not ask for which instruction set a graph was made: one for other vectors, left there by another
+    processor or under another ATEN_CPU_CAPABILITY, writes past the ends of its buffers.
+    """
+    # Loaded here, for it takes a second which only who compiles shall wait.
+    import torch._inductor.config
+    from torch._inductor.cpu_vec_isa import pick_vec_isa
+
+    torch._inductor.config.cpp.simdlen = pick_vec_isa().bit_width()

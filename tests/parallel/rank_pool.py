@@ -1,5 +1,6 @@
 """Processes that stay: the ranks of one job over gloo, spawned once, that run one case after another."""
 
+import itertools
 import os
 import traceback
 from collections.abc import Callable
@@ -53,10 +54,14 @@ class RankPool:
 def _rank(rank: int, n_ranks: int, folder: str, pipe: Any) -> None:
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=n_ranks)
-    while True:
+    for case in itertools.count():
         work, arguments = pipe.recv()
         try:
-            pipe.send((None, work(*arguments)))
+            # A group has threads that poll, each case makes a dozen groups, and only the end of all of them ends those.
+            meeting = f"file://{folder}/rendezvous-{case}"
+            dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=n_ranks)
+            result = work(*arguments)
+            dist.destroy_process_group()
+            pipe.send((None, result))
         except BaseException:
             pipe.send((traceback.format_exc(), None))

@@ -392,5 +392,6 @@ def test_what_is_waited_for_and_how_large_all_is_are_said(run_file: Path, tmp_pa
     assert "active for a token" in line
     assert "tokens of data" in line
     assert "are read in 2 steps" in line
-    often = load_run(run_file, ["schedule.steps=3", "layout.global_batch_size=1000"])
-    assert "read 3.0 times in 3 steps" in facts(often, Corpus.open(often.data.path))
+    corpus = Corpus.open(load_run(run_file).data.path)
+    all_in_a_step = [f"layout.global_batch_size={corpus.split('train').n_tokens // 64}", "layout.micro_batch_size=1"]
+    assert "read 3.0 times in 3 steps" in facts(load_run(run_file, ["schedule.steps=3", *all_in_a_step]), corpus)
