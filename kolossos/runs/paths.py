@@ -10,6 +10,8 @@ tensorboard/       the same for TensorBoard
 checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
 samples/           text written during training
 plots/             loss.png
+watch/             where each rank of several is now (kolossos/train/watch/)
+hang.json          who waited where when a run of several ranks hung and was ended
 report/            what `kolossos report` writes
 """
 
@@ -69,6 +71,17 @@ class RunPaths:
     @property
     def loss_plot(self) -> Path:
         return self.folder / "plots" / "loss.png"
+
+    @property
+    def watch(self) -> Path:
+        return self.folder / "watch"
+
+    def watch_of(self, rank: int) -> Path:
+        return self.watch / f"rank-{rank:05d}.json"
+
+    @property
+    def hang(self) -> Path:
+        return self.folder / "hang.json"
 
     @property
     def report(self) -> Path:

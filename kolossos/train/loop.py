@@ -1,7 +1,7 @@
 """The training loop: what comes next (a step, a validation, a checkpoint, the end), and going on exactly."""
 
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -18,6 +18,7 @@ from kolossos.train.lifecycle.outcome import Evaluation, Outcome
 from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import Training
+from kolossos.train.watch.watcher import watched
 
 FIRST_SECONDS, MOST_FIRST_STEPS = 2.0, 20  # of the steps that are timed before a run begins
 
@@ -49,7 +50,7 @@ class Loop:
         start_time = time.perf_counter()
         done = self._saved = self._resume()
         try:
-            with self.recorder.recording(done), self.interrupt.patience():
+            with self._watched(), self.recorder.recording(done), self.interrupt.patience():
                 done, evaluation, scored = self._train(done)
                 if scored:
                     self.recorder.plot()
@@ -82,8 +83,14 @@ class Loop:
         if done == steps and not requested():
             evaluation = self._validate(done, None)
             scored = not requested() or self._scored(done)
+        self.training.board.at("checkpoint")
         self.checkpoints.finish()
         return done, evaluation, scored
+
+    def _watched(self) -> AbstractContextManager[None]:
+        training = self.training
+        ranks, seconds = training.ranks, training.spec.compute.hang_seconds
+        return watched(self.recorder.folder.path, training.board, ranks.rank, ranks.world, seconds)
 
     def _requested(self) -> bool:
         """Whether the run is to end, for a signal came to any rank."""
@@ -110,10 +117,12 @@ class Loop:
         return checkpoint.step
 
     def _step(self, step: int) -> None:
-        start = time.perf_counter()
+        start, board = time.perf_counter(), self.training.board
+        board.begin_step(step + 1)
         factor = lr_factor(self.training.spec.schedule, step)
         result = self.training.step(step, factor, skip_if_not_finite=True)
         values = step_values(result, factor)
+        board.end_step()
         seconds = time.perf_counter() - start
         decision = on_step(result.loss, result.grad_norm, self._bad_in_a_row)
         if decision == "keep":
@@ -129,8 +138,10 @@ class Loop:
         """Weights that are not finite never become a checkpoint. After a good step they are, and are not looked at."""
         if self._bad_in_a_row and self.training.wished(not self.training.is_finite()):
             raise self._diverged(f"in step {step}, and the weights are damaged")
+        self.training.board.at("checkpoint")
         self.recorder.sync()
         self.checkpoints.save(step, self.training.state())
+        self.training.board.at("writing")
         self._saved = step
 
     def _diverged(self, when: str) -> InputError:
@@ -149,9 +160,11 @@ class Loop:
         def progress(tokens: int) -> None:
             if self._requested():
                 raise _Stopped
+            training.board.at("validation")  # again for each batch: it goes on
             if limit is None:
                 self.recorder.evaluating(tokens, split.n_tokens)
 
+        training.board.at("validation")
         batches = spread_batches(split, training.spec, limit)
         try:
             evaluation = training.evaluate(batches, progress)
@@ -159,6 +172,7 @@ class Loop:
             training.model.train()
             return None
         self.recorder.evaluation(step, evaluation, training.model_for_samples())
+        training.board.at("writing")
         return evaluation
 
 
