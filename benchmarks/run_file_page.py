@@ -97,6 +97,11 @@ KEYS = {
     "compute.device": ("", "auto takes CUDA where there is one"),
     "compute.threads": ("threads", "0: as many as the machine has free when the run begins; kept from then on"),
     "compute.compile": ("", "torch.compile; auto: where it works"),
+    "compute.hang_seconds": (
+        "s",
+        "that a rank of several may be in one part of a step while no other goes on; 0: 30 times the longest step so "
+        "far, between 60 and 540",
+    ),
 }
 """Unit and meaning of keys whose field says nothing of them; a field's own description comes first."""
 

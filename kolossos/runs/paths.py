@@ -6,6 +6,7 @@ promise.json       what a plan said, if a plan made the run file
 environment.json   software, machine, measured peak
 tokenizer.json     so that the folder can be used without the data (with tokenizer_config.json, if there is one)
 metrics.jsonl      one event a line; the first gives the units
+time.jsonl         where the time went, over all attempts (kolossos/runs/goodput.py)
 tensorboard/       the same for TensorBoard
 checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
 samples/           text written during training
@@ -56,6 +57,10 @@ class RunPaths:
     @property
     def metrics(self) -> Path:
         return self.folder / "metrics.jsonl"
+
+    @property
+    def time(self) -> Path:
+        return self.folder / "time.jsonl"
 
     @property
     def tensorboard(self) -> Path:

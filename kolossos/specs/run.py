@@ -104,11 +104,7 @@ class EvaluateSpec(Spec):
 
 
 class ComputeSpec(Spec):
-    """How the machine is used. ``threads`` = 0 takes torch's choice; ``compile`` = auto compiles where that works.
-
-    hang_seconds: how long a rank of several may be in one part of a step while no other rank goes on; 0 takes 30 times
-    the longest step so far, between 60 and 540 s.
-    """
+    """How the machine is used. ``threads`` = 0 takes torch's choice; ``compile`` = auto compiles where that works."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: NonNegativeInt = 0

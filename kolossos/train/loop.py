@@ -1,5 +1,6 @@
 """The training loop: what comes next (a step, a validation, a checkpoint, the end), and going on exactly."""
 
+import math
 import time
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import Training
 from kolossos.train.watch.watcher import watched
 
+TELL_S = 1.0  # between two records of where the time went
 FIRST_SECONDS, MOST_FIRST_STEPS = 2.0, 20  # of the steps that are timed before a run begins
 
 
@@ -39,6 +41,7 @@ class Loop:
     budget: StepBudget | None = None  # of a new run whose number of steps is chosen by time
     _saved: int = field(init=False, default=0)
     _bad_in_a_row: int = field(init=False, default=0)
+    _told_s: float = field(init=False, default=-math.inf)
 
     def run(self) -> Outcome:
         """Train; a signal ends after the step under way, with a checkpoint.
@@ -65,6 +68,7 @@ class Loop:
         spec, requested = self.training.spec, self._requested
         steps, evaluation, scored = spec.schedule.steps, None, False
         start_time = time.perf_counter()
+        self.training.board.take()  # what was before counts as set-up, or restart
         if done and _is_due(done, spec.evaluate.every) and done < steps and not self._scored(done):
             self._validate(done, spec.evaluate.batches)  # the part before this one ended in it
         while done < steps and not requested():
@@ -74,6 +78,7 @@ class Loop:
             if self.budget is not None:
                 now = time.perf_counter()
                 steps = self._refit(self.budget, done, now - step_time, now - start_time)
+            self._tell(done, TELL_S)
             if _is_due(done, spec.evaluate.every) and done < steps:
                 self._validate(done, spec.evaluate.batches)
             if (_is_due(done, spec.checkpoint.every) or done == self.keep_step) and done < steps:
@@ -85,12 +90,20 @@ class Loop:
             scored = not requested() or self._scored(done)
         self.training.board.at("checkpoint")
         self.checkpoints.finish()
+        self._tell(done)
         return done, evaluation, scored
 
     def _watched(self) -> AbstractContextManager[None]:
         training = self.training
         ranks, seconds = training.ranks, training.spec.compute.hang_seconds
         return watched(self.recorder.folder.path, training.board, ranks.rank, ranks.world, seconds)
+
+    def _tell(self, step: int, at_least_s: float = 0.0) -> None:
+        """Write down where the time went, unless that was done within ``at_least_s``."""
+        now = time.monotonic()
+        if now - self._told_s >= at_least_s:
+            self._told_s = now
+            self.recorder.spent(step, self.training.board.take())
 
     def _requested(self) -> bool:
         """Whether the run is to end, for a signal came to any rank."""
@@ -143,6 +156,7 @@ class Loop:
         self.checkpoints.save(step, self.training.state())
         self.training.board.at("writing")
         self._saved = step
+        self._tell(step)  # an attempt may go on from here: its account begins where this one is cut
 
     def _diverged(self, when: str) -> InputError:
         return self._stopped(f"loss or gradient were not finite {when}", "; begin again with a lower optimizer.lr")

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from test_on_processes import started
 
 from kolossos.runs.events import read_events
@@ -16,6 +17,7 @@ from kolossos.train.watch.watcher import LONGEST_S, RESTART, SHORTEST_S, deadlin
 FAR_S = 240.0  # far more than it takes: nothing here measures
 
 
+@pytest.mark.slow  # two processes that load torch
 def test_a_stopped_rank_is_named_with_the_collective_that_the_other_waits_in(run_file: Path, tmp_path: Path) -> None:
     run_file.write_text(run_file.read_text().replace("steps = 12", "steps = 100000"))
     folder, cut = tmp_path / "run", ["--set", "layout.dp_shard=2", "--set", "layout.micro_batch_size=1"]
