@@ -110,6 +110,7 @@ class ComputeSpec(Spec):
     threads: NonNegativeInt = 0
     compile: Literal["auto", "on", "off"] = "auto"
     hang_seconds: NonNegativeFloat = 0.0
+    compare_replicas_every: NonNegativeInt = 0
 
 
 class Change(Spec):

@@ -78,6 +78,8 @@ class Loop:
             if self.budget is not None:
                 now = time.perf_counter()
                 steps = self._refit(self.budget, done, now - step_time, now - start_time)
+            if _is_due(done, spec.compute.compare_replicas_every):
+                self._compare_replicas(done)
             self._tell(done, TELL_S)
             if _is_due(done, spec.evaluate.every) and done < steps:
                 self._validate(done, spec.evaluate.batches)
@@ -151,12 +153,21 @@ class Loop:
         """Weights that are not finite never become a checkpoint. After a good step they are, and are not looked at."""
         if self._bad_in_a_row and self.training.wished(not self.training.is_finite()):
             raise self._diverged(f"in step {step}, and the weights are damaged")
+        if self.training.spec.compute.compare_replicas_every:
+            self._compare_replicas(step)
         self.training.board.at("checkpoint")
         self.recorder.sync()
         self.checkpoints.save(step, self.training.state())
         self.training.board.at("writing")
         self._saved = step
         self._tell(step)  # an attempt may go on from here: its account begins where this one is cut
+
+    def _compare_replicas(self, step: int) -> None:
+        """What differs never becomes a checkpoint."""
+        if differing := self.training.differing_replicas():
+            raise self._stopped(
+                f"{differing} after step {step}", "; leave that host out, and the run goes on from there"
+            )
 
     def _diverged(self, when: str) -> InputError:
         return self._stopped(f"loss or gradient were not finite {when}", "; begin again with a lower optimizer.lr")

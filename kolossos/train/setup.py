@@ -37,6 +37,7 @@ from kolossos.train.precision import compute_dtype
 from kolossos.train.step import StepResult, train_step
 from kolossos.train.tokens import micro_batches
 from kolossos.train.watch.board import Board
+from kolossos.train.watch.replicas import Differing, differing_replicas
 
 
 @dataclass
@@ -100,6 +101,12 @@ class Training:
     def wished(self, here: bool) -> bool:
         """Whether any rank wishes what ``here`` says of this one; the same on all."""
         return any(self.ranks.gather(here))
+
+    def differing_replicas(self) -> Differing | None:
+        """Who holds other bits than its replicas; None where nobody does, or where there are none."""
+        if self.meshes is None or self.spec.layout.dp_replicate == 1:
+            return None
+        return differing_replicas(self.state(), self.meshes, self.ranks)
 
     def is_finite(self) -> bool:
         """Whether all weights that are here are finite."""
