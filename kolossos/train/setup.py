@@ -104,7 +104,7 @@ class Training:
 
     def differing_replicas(self) -> Differing | None:
         """Who holds other bits than its replicas; None where nobody does, or where there are none."""
-        if self.meshes is None or self.spec.layout.dp_replicate == 1:
+        if self.meshes is None or self.meshes.replicas == 1:
             return None
         return differing_replicas(self.state(), self.meshes, self.ranks)
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from test_on_processes import started
 
 from kolossos.runs.events import read_events
+from kolossos.runs.paths import RunPaths
 from kolossos.train.watch.board import TIMED_STEPS, Board
-from kolossos.train.watch.watcher import LONGEST_S, RESTART, SHORTEST_S, deadline_s, hang_report
+from kolossos.train.watch.watcher import LONGEST_S, RESTART, SHORTEST_S, _Watch, deadline_s, hang_report
 
 FAR_S = 240.0  # far more than it takes: nothing here measures
 
@@ -77,3 +79,38 @@ def test_a_deadline_follows_the_steps_and_never_outlasts_a_collective() -> None:
     assert deadline_s(0, board) == LONGEST_S
     board.at("checkpoint")
     assert deadline_s(0, board) == LONGEST_S
+
+
+class Ended(BaseException):
+    """In place of the end of this process."""
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_only_a_rank_that_does_nothing_ends_those_who_wait_for_it(
+    silent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(self: _Watch) -> None:
+        raise Ended
+
+    monkeypatch.setattr(_Watch, "_leave", leave)
+    (tmp_path / "watch").mkdir()
+    slow, waits = Board(), Board()
+    slow.place = replace(slow.place, since_s=slow.place.since_s + 1e6)  # far from its deadline
+    waits.place = replace(waits.place, since_s=waits.place.since_s - 1e6)
+    busy, watch = (_Watch(RunPaths(tmp_path), board, rank, 2, 4.0) for rank, board in enumerate((slow, waits)))
+    busy._write()
+    watch._write()
+
+    def while_it_waits(seconds: float) -> bool:
+        if not silent:
+            busy._write()
+        return False
+
+    monkeypatch.setattr(watch.done, "wait", while_it_waits)
+    if silent:
+        with pytest.raises(Ended):
+            watch._judge()
+        assert json.loads((tmp_path / "hang.json").read_text())["suspects"] == [0]
+    else:
+        watch._judge()
+        assert not (tmp_path / "hang.json").exists()

@@ -41,8 +41,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 def differing_replicas(state: Mapping[str, Tensor], meshes: Meshes, ranks: Ranks) -> Differing | None:
     """Who differs from the replicas of what it holds; None where all are alike. The same on every rank."""
-    part = tuple(place for axis, place in meshes.place.items() if axis != "dp_replicate")
-    return odd_ones(ranks.gather((part, digest(state), socket.gethostname())))
+    return odd_ones(ranks.gather((meshes.part, digest(state), socket.gethostname())))
 
 
 def odd_ones(held: list[tuple[Any, str, str]]) -> Differing | None:

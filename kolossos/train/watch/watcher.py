@@ -28,7 +28,7 @@ RESTART = 75
 
 LONGEST_S = 540.0  # shorter than a collective waits (kolossos/train/together.py), so that the report comes first
 SHORTEST_S, STEPS = 60.0, 30.0  # a step may take this many times the longest one so far
-TICKS = 8  # a deadline; a rank whose file stays the same for three is silent
+TICKS = 8  # in the shortest deadline; a rank whose file stays the same for three is silent
 
 
 def deadline_s(wished_s: float, board: Board) -> float:
@@ -81,7 +81,7 @@ class _Watch(threading.Thread):
 
     @property
     def _tick_s(self) -> float:
-        return deadline_s(self.wished_s, self.board) / TICKS
+        return (self.wished_s or SHORTEST_S) / TICKS  # the same on all ranks, whatever part they are in
 
     @property
     def _is_overdue(self) -> bool:
