@@ -18,7 +18,7 @@ from matplotlib.patches import FancyBboxPatch
 from pages import ROOT, filled
 
 GROUND = {"specs", "stores", "files", "streams", "errors"}
-TORCH = {"model", "parallel", "train", "serve", "calibrate"}
+TORCH = {"model", "parallel", "train", "serve", "calibrate", "launch"}
 PAPER, INK, WARM, COLD = "#ffffff", "#1f2328", "#f6d9b8", "#cfe3f5"
 
 

@@ -1,60 +1,71 @@
-"""What Kolossos sets out to reach against its peers, each aim with its verdict in this run."""
+"""What Kolossos sets out to reach against its peers, each of its rows against rows of its own kind, with a verdict.
 
-from .standings import Group, Standing, best_of
+A row of the peers is of the same kind if its products are in the same precision ("autocast" multiplies in bf16) and it
+is compiled likewise; where no peer can be compiled (experts in fp32), those that are not.
+"""
 
-MOE_TOKENS_PER_S = 4000
-MOE_RATIO = 1.5
-DENSE_RATIO = 0.98
+from .standings import Group, Standing
+
+RATIOS = {  # tokens/s of the best peer: (model, precision) -> compiled
+    ("dense", "fp32"): 1.0,
+    ("dense", "bf16"): 1.0,
+    ("moe", "fp32"): 1.15,
+    ("moe", "bf16"): 1.5,
+}
+UNCOMPILED_RATIO = 0.95
 BUSY_RATIO = 0.45
+PRODUCTS = {"fp32": ("fp32",), "bf16": ("bf16", "autocast")}
 
 
 def verdicts(groups: dict[Group, list[Standing]]) -> list[str]:
-    """A line for each aim that this run can judge."""
+    """A line for each row of Kolossos and each aim that this run can judge."""
     lines = []
     for (model, threads, busy), standings in groups.items():
-        own = best_of(standings, "kolossos")
-        if own is None:
-            continue
         place = f"{model}, {threads} thread{'s' if threads > 1 else ''}"
-        if busy:
-            quiet = {s.row: s for s in groups.get((model, threads, False), [])}.get(own.row)
-            lines += busy_verdict(place, own, quiet)
-        else:
-            lines += speed_verdict(place, own, standings)
-            lines += memory_verdict(place, own, standings)
+        for own in standings:
+            if own.is_peer or own.skipped:
+                continue
+            where = f"{place}, {own.row.settings}"
+            if busy:
+                quiet = {s.row: s for s in groups.get((model, threads, False), [])}.get(own.row)
+                lines += busy_verdict(where, own, quiet)
+            else:
+                lines += [*speed_verdict(where, own, standings), *memory_verdict(where, own, standings)]
     return lines
 
 
-def speed_verdict(place: str, own: Standing, standings: list[Standing]) -> list[str]:
-    if own.row.model == "dense":
-        plain = best_of(standings, "plain")
-        if plain is None:
-            return []
-        ratio = own.tokens_per_s / plain.tokens_per_s
-        return [f"{mark(ratio >= DENSE_RATIO)} {place}: {ratio:.2f} of the best plain loop (aim {DENSE_RATIO})"]
-    peer = best_of(standings)
-    ratio = own.tokens_per_s / peer.tokens_per_s if peer else 0.0
-    reached = own.tokens_per_s >= MOE_TOKENS_PER_S or ratio >= MOE_RATIO
-    aim = f"aim {MOE_TOKENS_PER_S:,} or {MOE_RATIO}"
-    return [f"{mark(reached)} {place}: {own.tokens_per_s:,.0f} tokens/s, {ratio:.2f} of the best peer ({aim})"]
+def peers_of(own: Standing, standings: list[Standing]) -> list[Standing]:
+    """The peers of the same kind, the fastest first."""
+    alike = [s for s in standings if s.is_peer and not s.skipped and s.row.precision in PRODUCTS[own.row.precision]]
+    return [s for s in alike if s.row.compile == own.row.compile] or alike
 
 
-def memory_verdict(place: str, own: Standing, standings: list[Standing]) -> list[str]:
-    peers = [s for s in standings if s.is_peer and not s.skipped]
+def speed_verdict(where: str, own: Standing, standings: list[Standing]) -> list[str]:
+    peers = peers_of(own, standings)
+    if not peers:
+        return []
+    aim = RATIOS[own.row.model, own.row.precision] if own.row.compile else UNCOMPILED_RATIO
+    ratio = own.tokens_per_s / peers[0].tokens_per_s
+    against = f"{peers[0].row.contestant} {peers[0].row.settings} with {peers[0].tokens_per_s:,.0f}"
+    return [f"{mark(ratio >= aim)} {where}: {own.tokens_per_s:,.0f} tokens/s, {ratio:.2f} of {against} (aim {aim})"]
+
+
+def memory_verdict(where: str, own: Standing, standings: list[Standing]) -> list[str]:
+    peers = peers_of(own, standings)
     if not peers:
         return []
     leanest = min(peers, key=lambda s: s.peak_rss_mib)
     against = f"{leanest.row.contestant} {leanest.row.settings} with {leanest.peak_rss_mib:,.0f}"
     reached = own.peak_rss_mib <= leanest.peak_rss_mib
-    return [f"{mark(reached)} {place}: peak {own.peak_rss_mib:,.0f} MiB, the leanest peer is {against}"]
+    return [f"{mark(reached)} {where}: peak {own.peak_rss_mib:,.0f} MiB, the leanest peer is {against}"]
 
 
-def busy_verdict(place: str, own: Standing, quiet: Standing | None) -> list[str]:
+def busy_verdict(where: str, own: Standing, quiet: Standing | None) -> list[str]:
     if quiet is None or quiet.skipped:
         return []
     ratio = own.tokens_per_s / quiet.tokens_per_s
     against = f"of its quiet speed with one core taken (aim {BUSY_RATIO})"
-    return [f"{mark(ratio >= BUSY_RATIO)} {place}: {ratio:.2f} {against}"]
+    return [f"{mark(ratio >= BUSY_RATIO)} {where}: {ratio:.2f} {against}"]
 
 
 def mark(reached: bool) -> str:

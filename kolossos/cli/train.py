@@ -1,11 +1,12 @@
 """``kolossos train``: start a run, or go on with one."""
 
+import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from kolossos.cli.leaving import leave
 
 if TYPE_CHECKING:
     from kolossos.specs.run import RunSpec
@@ -59,7 +60,18 @@ def train(
         outcome = run_launched(launched, request, display, _sampler)
     if launched.rank == 0:
         show_outcome(outcome, json)
-    leave(exit_code(outcome), at_once=outcome.at_once)
+    _leave(exit_code(outcome), at_once=outcome.at_once)
+
+
+def _leave(code: int, *, at_once: bool) -> None:
+    """End the command with ``code`` if it is not 0; ``at_once``: wait for no thread, such as one that writes."""
+    if at_once:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    if code:
+        raise typer.Exit(code)
 
 
 def _sampler(tokenizer: Path, spec: "RunSpec") -> "Sample | None":

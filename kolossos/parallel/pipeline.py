@@ -107,7 +107,9 @@ class Pipeline:
         documents = {} if document_BS is None else {"document_BS": document_BS}
         step(*first, **last, **documents)
 
-    def _schedule(self, passes: int, tokens_BS: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> "_PipelineSchedule":
+    def _schedule(
+        self, passes: int, tokens_BS: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
+    ) -> "_PipelineSchedule":
         """The schedule of ``passes`` micro-batches with this loss; stages keep buffers, so each number has its own."""
         from torch.distributed import pipelining
 

@@ -51,7 +51,7 @@ PRODUCTS_OF_EIGHT: list[dict[str, Any]] = [
     {"dp_replicate": 2, "tp": 2, "cp": 2, "etp": 2},
 ]
 CASES = [*ONE_AXIS, *PRODUCTS_OF_FOUR, *PRODUCTS_OF_EIGHT]
-QUICK = [*ONE_AXIS, PRODUCTS_OF_FOUR[11], PRODUCTS_OF_FOUR[8], PRODUCTS_OF_EIGHT[0]]
+QUICK = [*ONE_AXIS, PRODUCTS_OF_FOUR[5], PRODUCTS_OF_FOUR[10]]
 
 
 def name_of(layout: dict[str, Any]) -> str:

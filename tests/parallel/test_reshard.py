@@ -27,6 +27,15 @@ def assert_goes_on(ranks: Callable[[int], RankPool], layout: dict[str, Any], fol
         assert found[name] == pytest.approx(expected[name][SAVED:], rel=1e-5), (layout, name)
 
 
+@pytest.mark.parametrize("number", range(len(LAYOUTS)), ids=lambda number: name_of(LAYOUTS[number]) or "alone")
+def test_each_of_five_layouts_goes_on_under_the_next(
+    number: int, ranks: Callable[[int], RankPool], tmp_path: Path
+) -> None:
+    run(ranks, LAYOUTS[number], save, str(tmp_path), SAVED)
+    assert_goes_on(ranks, LAYOUTS[(number + 1) % len(LAYOUTS)], tmp_path)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("before", LAYOUTS, ids=lambda layout: name_of(layout) or "alone")
 def test_all_pairs_of_five_layouts(before: dict[str, Any], ranks: Callable[[int], RankPool], tmp_path: Path) -> None:
     run(ranks, before, save, str(tmp_path), SAVED)

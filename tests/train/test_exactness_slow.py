@@ -28,7 +28,9 @@ def test_200_steps_killed_on_the_way_equal_200_steps(precision: str, run_file: P
 
 
 @pytest.mark.parametrize("instructions", ["avx2", "default"])
-def test_what_was_compiled_for_other_instructions_is_not_used(instructions: str, run_file: Path, tmp_path: Path) -> None:
+def test_what_was_compiled_for_other_instructions_is_not_used(
+    instructions: str, run_file: Path, tmp_path: Path
+) -> None:
     """One cache of compiled code for two kinds of processor: a graph with the wrong vectors corrupts the heap."""
     shared = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
     other = shared | {"ATEN_CPU_CAPABILITY": instructions, "ONEDNN_MAX_CPU_ISA": "AVX2"}

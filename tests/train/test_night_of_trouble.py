@@ -23,7 +23,7 @@ def night(run_file: Path, folder: Path, steps: int, seed: int, troubles: int) ->
 
 @pytest.mark.parametrize(
     ("steps", "seed", "troubles"),
-    [pytest.param(60, 1, 10, id="an hour"), pytest.param(360, 2, 60, id="a night", marks=pytest.mark.slow)],
+    [pytest.param(40, 1, 6, id="an hour"), pytest.param(360, 2, 60, id="a night", marks=pytest.mark.slow)],
 )
 def test_a_troubled_run_is_bitwise_the_unbroken_one(
     steps: int, seed: int, troubles: int, run_file: Path, tmp_path: Path

@@ -148,6 +148,7 @@ def test_a_signal_to_one_rank_ends_all_with_a_checkpoint_and_the_same_code(adamw
     assert committed_steps(run / "checkpoints")[-1] == len(curve(run))
 
 
+@pytest.mark.slow
 def test_first_weights_and_the_precision_that_one_rank_chose(adamw: Path, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     first = tmp_path / "first"

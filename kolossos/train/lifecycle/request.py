@@ -32,9 +32,11 @@ def request_run(
     folder: Path | None = None,
     minutes: float | None = None,
     fresh: bool = False,
-    processes: int = 1,
+    processes: int | None = 1,
 ) -> RunRequest:
-    """Read ``run``, a run file or a run folder, to train it on so many ``processes``. Nothing is written.
+    """Read ``run``, a run file or a run folder, to train it on so many ``processes`` (None: those of its layout).
+
+    Nothing is written.
 
     Raises:
         InputError: what cannot be read, cannot be trained, or would continue a run with another computation.
@@ -47,7 +49,7 @@ def request_run(
         made = _of_file(run, overrides, folder, minutes, fresh)
     if made.existing is not None:
         step_that_stays(made.existing, made.spec)
-    require_trainable(made.spec.layout, made.spec.model, processes)
+    require_trainable(made.spec.layout, made.spec.model, processes or made.spec.layout.world_size)
     return made
 
 

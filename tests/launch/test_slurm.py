@@ -1,0 +1,84 @@
+"""The sbatch script, run by bash with commands of Slurm that write down what they are given."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kolossos.errors import InputError
+from kolossos.launch.job import job_of
+from kolossos.launch.slurm import slurm_script
+
+NASTY = ['it\'s "here"/run $(touch broken).toml', "--set", "name='a b;c`d`'", "--set", "x=\n@PORT@ @NODES@"]
+
+SRUN = f"""#!{sys.executable}
+import json, os, sys
+with open(os.environ["TOLD"], "a") as told:
+    told.write(json.dumps(["srun", *sys.argv[1:]]) + "\\n")
+sys.exit(int(os.environ["CODE"]) if "kolossos.launch.node" in sys.argv else 0)
+"""
+SCONTROL = f"""#!{sys.executable}
+import json, os, sys
+with open(os.environ["TOLD"], "a") as told:
+    told.write(json.dumps(["scontrol", *sys.argv[1:]]) + "\\n")
+if sys.argv[1:3] == ["show", "hostnames"]:
+    print("node1\\nnode2\\nnode3")
+"""
+PYTHON = """#!/bin/bash
+echo node1,node3
+"""
+
+
+def run_script(tmp_path: Path, code: int, starts: int = 0) -> tuple[int, list[list[str]]]:
+    """The exit code of the script where the ranks end with ``code``, and what Slurm's commands were told."""
+    for name, text in {"srun": SRUN, "scontrol": SCONTROL, "fake python": PYTHON}.items():
+        path = tmp_path / name
+        path.write_text(text)
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    job = job_of("Grok 1", NASTY, 16, per_node=8, spares=1)
+    python = str(tmp_path / "fake python")
+    script = tmp_path / "job.sbatch"
+    script.write_text(slurm_script(job, options=["partition=gpu"], folder=str(tmp_path / "he alth"), python=python))
+    told = tmp_path / "told"
+    slurm = {"SLURM_JOB_ID": "17", "SLURM_JOB_NODELIST": "node[1-3]", "SLURM_JOB_NUM_NODES": "3"}
+    slurm |= {"SLURM_RESTART_COUNT": str(starts)} if starts else {}
+    environment = {**os.environ, **slurm, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environment |= {"TOLD": str(told), "CODE": str(code)}
+    done = subprocess.run(["bash", str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert not done.stderr, done.stderr
+    assert not (tmp_path / "broken").exists()
+    return done.returncode, [json.loads(line) for line in told.read_text().splitlines()]
+
+
+def test_sick_nodes_are_left_out_and_every_argument_arrives_as_it_was(tmp_path: Path) -> None:
+    code, told = run_script(tmp_path, 0)
+    assert code == 0
+    measuring, training = (words for words in told if words[0] == "srun")
+    assert measuring[measuring.index("measure") + 1] == f"{tmp_path}/he alth/17-0"
+    assert measuring[measuring.index("--nodes") + 1] == "3"
+    assert "--nodelist=node1,node3" in training
+    assert training[training.index("--meet") + 1] == "node1:29400"
+    assert training[training.index("--") + 1 :] == ["train", *NASTY]
+    assert ["scontrol", "requeue", "17"] not in told
+
+
+@pytest.mark.parametrize(
+    ("code", "starts", "again"), [(75, 0, True), (75, 50, True), (137, 2, True), (137, 3, False), (2, 0, False)]
+)
+def test_a_stop_and_a_crash_are_requeued_and_a_refusal_is_not(
+    code: int, starts: int, again: bool, tmp_path: Path
+) -> None:
+    ended, told = run_script(tmp_path, code, starts)
+    assert (["scontrol", "requeue", "17"] in told) == again
+    assert ended == (0 if again else code)
+
+
+def test_options_that_could_be_read_otherwise_are_refused() -> None:
+    job = job_of("grok", [], 1)
+    for option in ["partition=gpu\n#SBATCH --uid=0", "time = 1", "comment=$(id)", "-p gpu"]:
+        with pytest.raises(InputError, match="expected an option of sbatch"):
+            slurm_script(job, options=[option], folder="health")
