@@ -102,6 +102,7 @@ KEYS = {
         "and before each checkpoint: replicas compare the bits of weights and optimizer; one that differs ends the "
         "run; 0: never",
     ),
+    "compute.metrics_port": ("", "where rank 0 answers Prometheus, at 127.0.0.1 alone; 0: nowhere"),
     "compute.hang_seconds": (
         "s",
         "that a rank of several may be in one part of a step while no other goes on; 0: 30 times the longest step so "

@@ -10,7 +10,7 @@ with all of them. Curves, samples, plot and environment are left out, which is s
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from kolossos.runs.events import EventFile, Kind, read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.runs.goodput import TimeFile
 from kolossos.runs.plot import plot_run
+from kolossos.runs.prometheus import served
 from kolossos.runs.tensorboard import TensorBoard
 from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.run import RunSpec
@@ -101,8 +102,10 @@ class Recorder:
             with self._optional(files.time.name):
                 now, self._time = time.monotonic(), TimeFile(files.time)
                 self._time.begin(self._unix_s + now, resume_step, now - self._made_s)
+        port = self.folder.spec.compute.metrics_port if self.is_writer else 0
         try:
-            yield
+            with served(self.folder.path, port) if port else nullcontext():
+                yield
         finally:
             for logger in self._loggers:
                 logger.close()
