@@ -97,6 +97,17 @@ KEYS = {
     "compute.device": ("", "auto takes CUDA where there is one"),
     "compute.threads": ("threads", "0: as many as the machine has free when the run begins; kept from then on"),
     "compute.compile": ("", "torch.compile; auto: where it works"),
+    "compute.compare_replicas_every": (
+        "steps",
+        "and before each checkpoint: replicas compare the bits of weights and optimizer; one that differs ends the "
+        "run; 0: never",
+    ),
+    "compute.metrics_port": ("", "where rank 0 answers Prometheus, at 127.0.0.1 alone; 0: nowhere"),
+    "compute.hang_seconds": (
+        "s",
+        "that a rank of several may be in one part of a step while no other goes on; 0: 30 times the longest step so "
+        "far, between 60 and 540",
+    ),
 }
 """Unit and meaning of keys whose field says nothing of them; a field's own description comes first."""
 

@@ -31,6 +31,16 @@ class Meshes:
         """This rank's coordinates."""
         return coordinates_of(self.layout, self.rank)
 
+    @property
+    def part(self) -> tuple[int, ...]:
+        """Which part of model and optimizer is here: the same, to the bit, on as many ranks as there are replicas."""
+        return tuple(place for axis, place in self.place.items() if axis != "dp_replicate")
+
+    @property
+    def replicas(self) -> int:
+        """How many ranks hold a part."""
+        return self.layout.dp_replicate
+
 
 def build_mesh(layout: Layout, device_type: str) -> Meshes | None:
     """The meshes of all ranks, or None for a layout of one; the process group must be there.

@@ -21,6 +21,7 @@ a score of held-out text (``n_tokens`` = 0 and no loss where the data holds none
 KINDS: tuple[Kind, ...] = get_args(Kind)
 UNITS = "units"  # the kind of the first line
 NOT_FINITE = "not_finite"
+NEAR_END = 65536  # bytes
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,24 @@ def read_events(path: Path, kind: Kind | None = None) -> list[dict[str, Any]]:
         if event["kind"] != UNITS and kind in (None, event["kind"]):
             events.append(event | {name: float(word) for name, word in event.pop(NOT_FINITE, {}).items()})
     return events
+
+
+def newest_event(path: Path, kind: Kind = "train") -> dict[str, Any] | None:
+    """The last event of ``kind`` near the end of the file, at little cost however long it is; None if there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - NEAR_END))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # cut off at the front, or under way
+        if isinstance(event, dict) and event.get("kind") == kind:
+            return event
+    return None
 
 
 def read_units(path: Path) -> dict[str, str]:

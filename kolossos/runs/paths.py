@@ -6,10 +6,13 @@ promise.json       what a plan said, if a plan made the run file
 environment.json   software, machine, measured peak
 tokenizer.json     so that the folder can be used without the data (with tokenizer_config.json, if there is one)
 metrics.jsonl      one event a line; the first gives the units
+time.jsonl         where the time went, over all attempts (kolossos/runs/goodput.py)
 tensorboard/       the same for TensorBoard
 checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
 samples/           text written during training
 plots/             loss.png
+watch/             where each rank of several is now (kolossos/train/watch/)
+hang.json          who waited where when a run of several ranks hung and was ended
 report/            what `kolossos report` writes
 """
 
@@ -56,6 +59,10 @@ class RunPaths:
         return self.folder / "metrics.jsonl"
 
     @property
+    def time(self) -> Path:
+        return self.folder / "time.jsonl"
+
+    @property
     def tensorboard(self) -> Path:
         return self.folder / "tensorboard"
 
@@ -69,6 +76,17 @@ class RunPaths:
     @property
     def loss_plot(self) -> Path:
         return self.folder / "plots" / "loss.png"
+
+    @property
+    def watch(self) -> Path:
+        return self.folder / "watch"
+
+    def watch_of(self, rank: int) -> Path:
+        return self.watch / f"rank-{rank:05d}.json"
+
+    @property
+    def hang(self) -> Path:
+        return self.folder / "hang.json"
 
     @property
     def report(self) -> Path:

@@ -109,6 +109,9 @@ class ComputeSpec(Spec):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: NonNegativeInt = 0
     compile: Literal["auto", "on", "off"] = "auto"
+    hang_seconds: NonNegativeFloat = 0.0
+    compare_replicas_every: NonNegativeInt = 0
+    metrics_port: int = Field(default=0, ge=0, le=65535)
 
 
 class Change(Spec):

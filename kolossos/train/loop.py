@@ -1,7 +1,8 @@
 """The training loop: what comes next (a step, a validation, a checkpoint, the end), and going on exactly."""
 
+import math
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -18,7 +19,9 @@ from kolossos.train.lifecycle.outcome import Evaluation, Outcome
 from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import Training
+from kolossos.train.watch.watcher import watched
 
+TELL_S = 1.0  # between two records of where the time went
 FIRST_SECONDS, MOST_FIRST_STEPS = 2.0, 20  # of the steps that are timed before a run begins
 
 
@@ -38,6 +41,7 @@ class Loop:
     budget: StepBudget | None = None  # of a new run whose number of steps is chosen by time
     _saved: int = field(init=False, default=0)
     _bad_in_a_row: int = field(init=False, default=0)
+    _told_s: float = field(init=False, default=-math.inf)
 
     def run(self) -> Outcome:
         """Train; a signal ends after the step under way, with a checkpoint.
@@ -49,7 +53,7 @@ class Loop:
         start_time = time.perf_counter()
         done = self._saved = self._resume()
         try:
-            with self.recorder.recording(done), self.interrupt.patience():
+            with self._watched(), self.recorder.recording(done), self.interrupt.patience():
                 done, evaluation, scored = self._train(done)
                 if scored:
                     self.recorder.plot()
@@ -64,6 +68,7 @@ class Loop:
         spec, requested = self.training.spec, self._requested
         steps, evaluation, scored = spec.schedule.steps, None, False
         start_time = time.perf_counter()
+        self.training.board.take()  # what was before counts as set-up, or restart
         if done and _is_due(done, spec.evaluate.every) and done < steps and not self._scored(done):
             self._validate(done, spec.evaluate.batches)  # the part before this one ended in it
         while done < steps and not requested():
@@ -73,6 +78,9 @@ class Loop:
             if self.budget is not None:
                 now = time.perf_counter()
                 steps = self._refit(self.budget, done, now - step_time, now - start_time)
+            if _is_due(done, spec.compute.compare_replicas_every):
+                self._compare_replicas(done)
+            self._tell(done, TELL_S)
             if _is_due(done, spec.evaluate.every) and done < steps:
                 self._validate(done, spec.evaluate.batches)
             if (_is_due(done, spec.checkpoint.every) or done == self.keep_step) and done < steps:
@@ -82,8 +90,22 @@ class Loop:
         if done == steps and not requested():
             evaluation = self._validate(done, None)
             scored = not requested() or self._scored(done)
+        self.training.board.at("checkpoint")
         self.checkpoints.finish()
+        self._tell(done)
         return done, evaluation, scored
+
+    def _watched(self) -> AbstractContextManager[None]:
+        training = self.training
+        ranks, seconds = training.ranks, training.spec.compute.hang_seconds
+        return watched(self.recorder.folder.path, training.board, ranks.rank, ranks.world, seconds)
+
+    def _tell(self, step: int, at_least_s: float = 0.0) -> None:
+        """Write down where the time went, unless that was done within ``at_least_s``."""
+        now = time.monotonic()
+        if now - self._told_s >= at_least_s:
+            self._told_s = now
+            self.recorder.spent(step, self.training.board.take())
 
     def _requested(self) -> bool:
         """Whether the run is to end, for a signal came to any rank."""
@@ -110,10 +132,12 @@ class Loop:
         return checkpoint.step
 
     def _step(self, step: int) -> None:
-        start = time.perf_counter()
+        start, board = time.perf_counter(), self.training.board
+        board.begin_step(step + 1)
         factor = lr_factor(self.training.spec.schedule, step)
         result = self.training.step(step, factor, skip_if_not_finite=True)
         values = step_values(result, factor)
+        board.end_step()
         seconds = time.perf_counter() - start
         decision = on_step(result.loss, result.grad_norm, self._bad_in_a_row)
         if decision == "keep":
@@ -129,9 +153,21 @@ class Loop:
         """Weights that are not finite never become a checkpoint. After a good step they are, and are not looked at."""
         if self._bad_in_a_row and self.training.wished(not self.training.is_finite()):
             raise self._diverged(f"in step {step}, and the weights are damaged")
+        if self.training.spec.compute.compare_replicas_every:
+            self._compare_replicas(step)
+        self.training.board.at("checkpoint")
         self.recorder.sync()
         self.checkpoints.save(step, self.training.state())
+        self.training.board.at("writing")
         self._saved = step
+        self._tell(step)  # an attempt may go on from here: its account begins where this one is cut
+
+    def _compare_replicas(self, step: int) -> None:
+        """What differs never becomes a checkpoint."""
+        if differing := self.training.differing_replicas():
+            raise self._stopped(
+                f"{differing} after step {step}", "; leave that host out, and the run goes on from there"
+            )
 
     def _diverged(self, when: str) -> InputError:
         return self._stopped(f"loss or gradient were not finite {when}", "; begin again with a lower optimizer.lr")
@@ -149,9 +185,11 @@ class Loop:
         def progress(tokens: int) -> None:
             if self._requested():
                 raise _Stopped
+            training.board.at("validation")  # again for each batch: it goes on
             if limit is None:
                 self.recorder.evaluating(tokens, split.n_tokens)
 
+        training.board.at("validation")
         batches = spread_batches(split, training.spec, limit)
         try:
             evaluation = training.evaluate(batches, progress)
@@ -159,6 +197,7 @@ class Loop:
             training.model.train()
             return None
         self.recorder.evaluation(step, evaluation, training.model_for_samples())
+        training.board.at("writing")
         return evaluation
 
 

@@ -8,8 +8,9 @@ with all of them. Curves, samples, plot and environment are left out, which is s
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,9 @@ from kolossos.model.decoder import Decoder
 from kolossos.runs.environment import Environment
 from kolossos.runs.events import EventFile, Kind, read_events
 from kolossos.runs.folder import RunFolder
+from kolossos.runs.goodput import TimeFile
 from kolossos.runs.plot import plot_run
+from kolossos.runs.prometheus import served
 from kolossos.runs.tensorboard import TensorBoard
 from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.run import RunSpec
@@ -66,6 +69,9 @@ class Recorder:
         self.is_writer = is_writer
         self._loggers: list[Logger] = []
         self._left_out: set[str] = set()
+        self._time: TimeFile | None = None
+        self._made_s = time.monotonic()
+        self._unix_s = time.time() - self._made_s  # a clock that is set meanwhile moves no part
 
     def make_folder(self, tokenizer: Path, *, replace: bool = False) -> None:
         """Make the folder of a new run; ``replace``: in place of the one that is there."""
@@ -93,12 +99,26 @@ class Recorder:
             self._loggers = [EventFile(files.metrics, resume_step)]
             with self._optional("TensorBoard's curves"):
                 self._loggers.append(TensorBoard(files.tensorboard, resume_step))
+            with self._optional(files.time.name):
+                now, self._time = time.monotonic(), TimeFile(files.time)
+                self._time.begin(self._unix_s + now, resume_step, now - self._made_s)
+        port = self.folder.spec.compute.metrics_port if self.is_writer else 0
         try:
-            yield
+            with served(self.folder.path, port) if port else nullcontext():
+                yield
         finally:
             for logger in self._loggers:
                 logger.close()
             self._loggers = []
+            if self._time is not None:
+                self._time.close()
+                self._time = None
+
+    def spent(self, step: int, parts: Mapping[str, float]) -> None:
+        """Where the time since this was last told went, with ``step`` steps done."""
+        if self._time is not None:
+            with self._optional(self.folder.files.time.name):
+                self._time.spent(self._unix_s + time.monotonic(), step, parts)
 
     def sync(self) -> None:
         """What was written is on the disk when this returns; OSError if it cannot be."""

@@ -5,7 +5,7 @@ values, compiled, given an optimizer. Nothing is ever whole on a rank that holds
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ from kolossos.train.optimizer import Optimizer
 from kolossos.train.precision import compute_dtype
 from kolossos.train.step import StepResult, train_step
 from kolossos.train.tokens import micro_batches
+from kolossos.train.watch.board import Board
+from kolossos.train.watch.replicas import Differing, differing_replicas
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Training:
     meshes: Meshes | None = None
     pipeline: Pipeline | None = None
     ranks: Ranks = ALONE
+    board: Board = field(default_factory=Board)
 
     def step(self, step: int, lr_factor: float, *, skip_if_not_finite: bool = False) -> StepResult:
         """Train on the global batch of ``step`` (from 0)."""
@@ -74,6 +77,7 @@ class Training:
             sums=self.sums,
             pipeline=self.pipeline,
             skip_if_not_finite=skip_if_not_finite,
+            at=self.board.at,
         )
 
     def state(self) -> dict[str, Tensor]:
@@ -97,6 +101,12 @@ class Training:
     def wished(self, here: bool) -> bool:
         """Whether any rank wishes what ``here`` says of this one; the same on all."""
         return any(self.ranks.gather(here))
+
+    def differing_replicas(self) -> Differing | None:
+        """Who holds other bits than its replicas; None where nobody does, or where there are none."""
+        if self.meshes is None or self.meshes.replicas == 1:
+            return None
+        return differing_replicas(self.state(), self.meshes, self.ranks)
 
     def is_finite(self) -> bool:
         """Whether all weights that are here are finite."""

@@ -4,7 +4,7 @@ It runs the same on whole, sharded and traced (fake) tensors. With many ranks ea
 whatever is a mean is divided by the targets of the whole global batch, and summed over micro-batches and ranks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from kolossos.parallel.sums import ALONE, RankSums
 from kolossos.specs.run import LossSpec
 from kolossos.train.bad_steps import may_update
 from kolossos.train.optimizer import Optimizer
+from kolossos.train.watch.board import Part
 
 
 @dataclass
@@ -55,21 +56,38 @@ def train_step(
     sums: RankSums = ALONE,
     pipeline: Pipeline | None = None,
     skip_if_not_finite: bool = False,
+    at: Callable[[Part], None] = lambda _: None,
 ) -> StepResult:
     """Forward and backward over this rank's micro-batches, of any sizes, then one update.
 
     n_targets: of the global batch, over all micro-batches and ranks. sums: over the ranks that have its other shares.
     pipeline: what the micro-batches (of one size then) pass through, where ``model`` is a part.
     skip_if_not_finite: leave weights and optimizer as they are if the loss or the gradients are not finite.
+    at: is told which part of the step begins.
     """
+    micro_batches = _told(micro_batches, at)
     if pipeline is None:
         totals = _one_by_one(model, micro_batches, n_targets, losses, dtype)
     else:
         totals = _through(pipeline, model, list(micro_batches), n_targets, losses)
+    at("sums")
     loss, *of_router = sums.of_all(totals)
+    at("update")
     grad_norm = optimizer.step(lr_factor, partial(may_update, loss) if skip_if_not_finite else None)
     balance, z, load_LE = of_router or (None, None, None)
     return StepResult(loss, grad_norm, balance, z, load_LE)
+
+
+def _told(micro_batches: Iterable[MicroBatch], at: Callable[[Part], None]) -> Iterator[MicroBatch]:
+    """``micro_batches``, and when one is waited for."""
+    batches = iter(micro_batches)
+    while True:
+        at("data")
+        batch = next(batches, None)
+        at("forward and backward")
+        if batch is None:
+            return
+        yield batch
 
 
 def _one_by_one(

@@ -25,6 +25,7 @@ from kolossos.train.evaluate import Scorers, evaluate
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.setup import build_model, pipeline_of
 from kolossos.train.step import MicroBatch, StepResult, train_step
+from kolossos.train.watch.replicas import differing_replicas
 
 
 def oss_like() -> ModelSpec:
@@ -187,3 +188,15 @@ def gathered_alike() -> bool:
         torch.equal(whole_tensor(held_tensor(mine[n].detach()), mine[n].detach()), p.detach())
         for n, p in alone.model.named_parameters()
     )
+
+
+def flipped(layout: dict[str, Any], rank: int | None) -> str | None:
+    """Who differs, in words, after a step, and one bit flipped on ``rank``."""
+    job = Job("moe", "muon", layout)
+    job.step(0)
+    assert job.meshes is not None
+    if rank == dist.get_rank():
+        weight = held_tensor(next(iter(job.model.parameters())).detach())
+        weight.view(torch.int32).flatten()[3] ^= 1
+    found = differing_replicas(job.state(), job.meshes, Ranks.of_group())
+    return None if found is None else str(found)

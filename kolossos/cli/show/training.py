@@ -14,6 +14,7 @@ from rich.table import Column
 
 from kolossos.cli.show.text import printable
 from kolossos.runs.events import finite_or_null
+from kolossos.runs.goodput import Goodput, read_goodput
 from kolossos.runs.paths import RunPaths
 from kolossos.train.lifecycle.outcome import Outcome
 
@@ -119,6 +120,15 @@ def show_outcome(outcome: Outcome, json: bool) -> None:
         sys.stdout.flush()
 
 
+def goodput_line(found: Goodput) -> str:
+    """Where the time of a run went, largest parts first, in a line."""
+    parts = sorted(found.parts.items(), key=lambda part: -part[1])
+    told = ", ".join(f"{name.replace('_', ' ')} {seconds / found.wall_s:.0%}" for name, seconds in parts if seconds > 0)
+    attempts = f" in {found.attempts:,} attempts" if found.attempts > 1 else ""
+    again = f", {found.steps_redone:,} steps done again" if found.steps_redone else ""
+    return f"{found.wall_s:,.0f} s{attempts}{again}: {told}"
+
+
 def _show(outcome: Outcome, json: bool) -> None:
     folder = printable(str(outcome.folder))
     if outcome.nothing_to_do:
@@ -126,6 +136,8 @@ def _show(outcome: Outcome, json: bool) -> None:
     if json:
         values = {"run": str(outcome.folder), "step": outcome.step, "finished": outcome.finished}
         values["seconds"] = outcome.seconds
+        found = read_goodput(RunPaths(outcome.folder).time)
+        values["goodput"] = found.as_values() if found else None
         values["stopped_by"] = outcome.stopped_by.name if outcome.stopped_by else None
         if outcome.finished:
             score = outcome.evaluation
@@ -138,4 +150,6 @@ def _show(outcome: Outcome, json: bool) -> None:
         typer.echo(f"{how} step {outcome.step:,}; go on with: kolossos train {folder}")
         return
     typer.echo(f"finished after {outcome.step:,} steps; plot: {printable(str(RunPaths(outcome.folder).loss_plot))}")
+    if found := read_goodput(RunPaths(outcome.folder).time):
+        typer.echo(goodput_line(found))
     typer.echo(f"chat with it: kolossos chat {folder}")
