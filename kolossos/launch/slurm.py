@@ -73,19 +73,21 @@ srun --nodes=@NODES@ --ntasks=@NODES@ --nodelist="$hosts" --kill-on-bad-exit=0 \
   @PYTHON@ -m kolossos.launch.node --nodes @NODES@ --per-node @PER_NODE@ --index '$SLURM_PROCID' \\
   --meet "${hosts%%,*}:@PORT@" --job "$job" -- @TRAINING@ &
 ranks=$!
-trap 'kill -USR1 $ranks' USR1 TERM
+again=
+trap 'again=yes; kill -USR1 $ranks' USR1
+trap 'kill -USR1 $ranks' TERM
 while :; do
   wait $ranks
   code=$?
   kill -0 $ranks 2> /dev/null || break
 done
 
-# 3. Stopped and saved: once more. Crashed: once more, a few times. Finished or refused: the end.
+# 3. Stopped by USR1 and saved: once more. Crashed: once more, a few times. Finished, refused, cancelled: the end.
 echo "ended with exit code $code"
-if [ $code -eq @STOPPED@ ]; then
+if [ $code -eq @STOPPED@ ] && [ -n "$again" ]; then
   scontrol requeue "$SLURM_JOB_ID" && exit 0
-elif [ $code -ne 0 ] && [ $code -ne @REFUSED@ ] && [ "${SLURM_RESTART_COUNT:-0}" -lt @RESTARTS@ ]; then
-  scontrol requeue "$SLURM_JOB_ID" && exit 0
+elif [ $code -ne 0 ] && [ $code -ne @REFUSED@ ] && [ $code -ne @STOPPED@ ]; then
+  [ "${SLURM_RESTART_COUNT:-0}" -lt @RESTARTS@ ] && scontrol requeue "$SLURM_JOB_ID" && exit 0
 fi
 exit $code
 """

@@ -14,6 +14,7 @@ import torch.distributed as dist
 import kolossos
 from kolossos.errors import InputError
 from kolossos.parallel.launched import Launched
+from kolossos.parallel.meeting import meet
 from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.ranks import ALONE, Ranks
 
@@ -40,7 +41,8 @@ def joined(launched: Launched) -> Iterator[Ranks]:
     if torch.cuda.is_available():
         torch.cuda.set_device(launched.local_rank)
         backend = "cpu:gloo,cuda:nccl"
-    dist.init_process_group(backend, timeout=TIMEOUT)
+    store = meet(launched)
+    dist.init_process_group(backend, store=store, rank=launched.rank, world_size=launched.world, timeout=TIMEOUT)
     try:
         group = dist.new_group(backend="gloo")
         assert isinstance(group, dist.ProcessGroup)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -16,10 +17,15 @@ from kolossos.launch.slurm import slurm_script
 NASTY = ['it\'s "here"/run $(touch broken).toml', "--set", "name='a b;c`d`'", "--set", "x=\n@PORT@ @NODES@"]
 
 SRUN = f"""#!{sys.executable}
-import json, os, sys
+import json, os, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: None)
 with open(os.environ["TOLD"], "a") as told:
     told.write(json.dumps(["srun", *sys.argv[1:]]) + "\\n")
-sys.exit(int(os.environ["CODE"]) if "kolossos.launch.node" in sys.argv else 0)
+if "kolossos.launch.node" in sys.argv:
+    if os.environ["SIGNAL"]:
+        os.kill(os.getppid(), int(os.environ["SIGNAL"]))
+        signal.pause()  # the script passes it on
+    sys.exit(int(os.environ["CODE"]))
 """
 SCONTROL = f"""#!{sys.executable}
 import json, os, sys
@@ -33,7 +39,7 @@ echo node1,node3
 """
 
 
-def run_script(tmp_path: Path, code: int, starts: int = 0) -> tuple[int, list[list[str]]]:
+def run_script(tmp_path: Path, code: int, starts: int = 0, number: int = 0) -> tuple[int, list[list[str]]]:
     """The exit code of the script where the ranks end with ``code``, and what Slurm's commands were told."""
     for name, text in {"srun": SRUN, "scontrol": SCONTROL, "fake python": PYTHON}.items():
         path = tmp_path / name
@@ -47,7 +53,7 @@ def run_script(tmp_path: Path, code: int, starts: int = 0) -> tuple[int, list[li
     slurm = {"SLURM_JOB_ID": "17", "SLURM_JOB_NODELIST": "node[1-3]", "SLURM_JOB_NUM_NODES": "3"}
     slurm |= {"SLURM_RESTART_COUNT": str(starts)} if starts else {}
     environment = {**os.environ, **slurm, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    environment |= {"TOLD": str(told), "CODE": str(code)}
+    environment |= {"TOLD": str(told), "CODE": str(code), "SIGNAL": str(number or "")}
     done = subprocess.run(["bash", str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert not done.stderr, done.stderr
     assert not (tmp_path / "broken").exists()
@@ -67,12 +73,21 @@ def test_sick_nodes_are_left_out_and_every_argument_arrives_as_it_was(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("code", "starts", "again"), [(75, 0, True), (75, 50, True), (137, 2, True), (137, 3, False), (2, 0, False)]
+    ("code", "starts", "number", "again"),
+    [
+        (75, 0, signal.SIGUSR1, True),
+        (75, 50, signal.SIGUSR1, True),
+        (75, 0, signal.SIGTERM, False),
+        (75, 0, 0, False),
+        (137, 2, 0, True),
+        (137, 3, 0, False),
+        (2, 0, 0, False),
+    ],
 )
-def test_a_stop_and_a_crash_are_requeued_and_a_refusal_is_not(
-    code: int, starts: int, again: bool, tmp_path: Path
+def test_a_stop_and_a_crash_are_requeued_and_what_was_cancelled_or_refused_is_not(
+    code: int, starts: int, number: int, again: bool, tmp_path: Path
 ) -> None:
-    ended, told = run_script(tmp_path, code, starts)
+    ended, told = run_script(tmp_path, code, starts, number)
     assert (["scontrol", "requeue", "17"] in told) == again
     assert ended == (0 if again else code)
 
