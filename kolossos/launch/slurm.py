@@ -69,13 +69,13 @@ else
 fi
 
 # 2. The ranks. A signal (the end of the time limit, scancel --batch) goes to them: they end after their step, saved.
+again= ranks=
+trap 'again=yes; kill -USR1 $ranks' USR1
+trap 'kill -USR1 $ranks' TERM
 srun --nodes=@NODES@ --ntasks=@NODES@ --nodelist="$hosts" --kill-on-bad-exit=0 \\
   @PYTHON@ -m kolossos.launch.node --nodes @NODES@ --per-node @PER_NODE@ --index '$SLURM_PROCID' \\
   --meet "${hosts%%,*}:@PORT@" --job "$job" -- @TRAINING@ &
 ranks=$!
-again=
-trap 'again=yes; kill -USR1 $ranks' USR1
-trap 'kill -USR1 $ranks' TERM
 while :; do
   wait $ranks
   code=$?

@@ -12,8 +12,8 @@ from kolossos.errors import InputError
 from kolossos.parallel.launched import Launched
 
 MEETING_S = 20.0
-"""How long the first rank waits for the last, and a rank for the store: with the start of Python nobody is left after 30 s.
-KOLOSSOS_MEETING_SECONDS is for machines where programs start at very different times."""
+"""How long the first rank waits for the last, and a rank for the store: with the start of Python all are gone
+within 30 s. KOLOSSOS_MEETING_SECONDS is for machines where programs start at very different times."""
 
 GRACE_S = 5.0
 """How much longer the others wait for what rank 0 decides."""

@@ -17,14 +17,16 @@ from kolossos.launch.slurm import slurm_script
 NASTY = ['it\'s "here"/run $(touch broken).toml', "--set", "name='a b;c`d`'", "--set", "x=\n@PORT@ @NODES@"]
 
 SRUN = f"""#!{sys.executable}
-import json, os, signal, sys
-signal.signal(signal.SIGUSR1, lambda *_: None)
+import json, os, signal, sys, time
+passed_on = []
+signal.signal(signal.SIGUSR1, lambda number, _: passed_on.append(number))
 with open(os.environ["TOLD"], "a") as told:
     told.write(json.dumps(["srun", *sys.argv[1:]]) + "\\n")
 if "kolossos.launch.node" in sys.argv:
     if os.environ["SIGNAL"]:
-        os.kill(os.getppid(), int(os.environ["SIGNAL"]))
-        signal.pause()  # the script passes it on
+        while not passed_on:  # by the script
+            os.kill(os.getppid(), int(os.environ["SIGNAL"]))
+            time.sleep(0.2)
     sys.exit(int(os.environ["CODE"]))
 """
 SCONTROL = f"""#!{sys.executable}

@@ -21,9 +21,9 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 GONE_WITHIN_S = 60.0  # far more than it takes: nothing here measures
 
 
-def processes(arguments: list[list[str]]) -> list[tuple[int, str]]:
+def processes(arguments: list[list[str]], environments: list[dict[str, str]] | None = None) -> list[tuple[int, str]]:
     """Exit code and stderr of `kolossos train` with these arguments, each list a rank of one job."""
-    running = started(arguments)
+    running = started(arguments, environments)
     deadline = time.monotonic() + GONE_WITHIN_S
     try:
         said = [process.communicate(timeout=max(1.0, deadline - time.monotonic()))[1] for process in running]
@@ -33,22 +33,47 @@ def processes(arguments: list[list[str]]) -> list[tuple[int, str]]:
     return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
 
 
-def started(arguments: list[list[str]]) -> list[subprocess.Popen[str]]:
+def started(
+    arguments: list[list[str]], environments: list[dict[str, str]] | None = None
+) -> list[subprocess.Popen[str]]:
     """The processes of such a job."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    job = {"WORLD_SIZE": str(len(arguments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    job = {
+        "WORLD_SIZE": str(len(arguments)),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
     return [
         subprocess.Popen(
             [sys.executable, "-m", "kolossos", "train", *mine],
-            env={**os.environ, **job, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                **job,
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for rank, mine in enumerate(arguments)
+        for rank, (mine, environment) in enumerate(zip(arguments, environments or [{}] * len(arguments), strict=True))
     ]
+
+
+def test_a_rank_that_does_not_come_is_named_and_none_waits_for_ever(run_file: Path, tmp_path: Path) -> None:
+    words = [str(run_file), "--run", str(tmp_path / "run"), "--set", "layout.dp_shard=2"]
+    words += ["--set", "layout.micro_batch_size=1"]
+    alone, elsewhere = {"KOLOSSOS_MEETING_SECONDS": "3"}, {"KOLOSSOS_MEETING_SECONDS": "3", "MASTER_PORT": "1"}
+    ended = processes([words, words], [alone, elsewhere])
+    assert [code for code, _ in ended] == [2, 2], ended
+    (line,) = [row for _, text in ended for row in text.splitlines() if row.startswith("error:")]
+    assert line.startswith("error: rank 1 of 2 did not reach 127.0.0.1:")
+    assert not (tmp_path / "run").exists()
 
 
 def said_by_one(arguments: list[list[str]]) -> str:
