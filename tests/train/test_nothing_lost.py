@@ -138,7 +138,7 @@ def test_events_that_cannot_be_written_end_the_run_and_name_the_checkpoint(
     original, calls = os.write, []
 
     def fills(descriptor: int, content: bytes) -> int:
-        if bytes(content[:1]) == b"{":
+        if bytes(content).startswith(b'{"step"'):  # an event, not where the time went
             calls.append(None)
             if len(calls) == 7:
                 return original(descriptor, content[:10])  # a part of the line fits
