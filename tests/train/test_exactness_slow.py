@@ -34,7 +34,7 @@ def test_what_was_compiled_for_other_instructions_is_not_used(
     """One cache of compiled code for two kinds of processor: a graph with the wrong vectors corrupts the heap."""
     shared = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
     other = shared | {"ATEN_CPU_CAPABILITY": instructions, "ONEDNN_MAX_CPU_ISA": "AVX2"}
-    alone = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "its own")}
+    alone = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "own")}
     for name, environment in (("other", other), ("shared", shared), ("other again", other), ("alone", alone)):
         given = command(run_file, tmp_path / name, "compute.compile=on")
         subprocess.run(given, check=True, capture_output=True, env=environment)
