@@ -45,7 +45,11 @@ def train(row: Row, shape: Shape, batches: np.ndarray, stopwatch: Stopwatch) -> 
             model, optimizer, [micro_batch], n_targets=n_targets, losses=LossSpec(), dtype=dtype, lr_factor=1.0
         )
         losses.append(result.loss.item())
-    return {"parameters": sum(p.numel() for p in model.parameters()), "mean_loss": sum(losses) / len(losses)}
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "mean_loss": sum(losses) / len(losses),
+        "threads_used": torch.get_num_threads(),  # fewer than asked for where other programs hold a core
+    }
 
 
 def initial_model(row: Row, shape: Shape) -> Decoder:

@@ -57,9 +57,13 @@ def launch(
     ranks = spec.layout.world_size
     job = job_of(spec.name, training, ranks, per_node=per_node, restarts=restarts, spares=spares)
     if on is Where.LOCAL:
-        from kolossos.launch.local import run_here
+        from kolossos.launch.local import run_here, run_replicas_here
 
+        if spec.survival.replicas:
+            sys.exit(run_replicas_here(spec, training, request.path, restarts))
         sys.exit(run_here(job))
+    if spec.survival.replicas:
+        raise InputError(f"survival.replicas: replicas come and go with --on local so far, not with --on {on}")
     if on is Where.SLURM:
         from kolossos.launch.slurm import slurm_script
 

@@ -44,21 +44,22 @@ def train(
     """
     from kolossos.cli.show.training import TrainingDisplay, exit_code, show_outcome
     from kolossos.errors import InputError
-    from kolossos.parallel.launched import Launched
+    from kolossos.parallel.launched import Launched, Seat
     from kolossos.train.lifecycle.request import RunRequest, request_run
     from kolossos.train.run import run_launched
 
-    launched = Launched.here()
+    launched, seat = Launched.here(), Seat.here()
+    processes = launched.world * (seat.replicas if seat else 1)
 
     def request() -> RunRequest:
         if minutes is not None and minutes <= 0:
             raise InputError(f"--minutes {minutes}: expected a number above 0")
         values = [*(overrides or []), *([] if init is None else [f"init='{init}'"])]
-        return request_run(run, values, folder=folder, minutes=minutes, fresh=fresh, processes=launched.world)
+        return request_run(run, values, folder=folder, minutes=minutes, fresh=fresh, processes=processes)
 
     with TrainingDisplay() as display:
         outcome = run_launched(launched, request, display, _sampler)
-    if launched.rank == 0:
+    if launched.rank == 0 and not outcome.elsewhere:
         show_outcome(outcome, json)
     _leave(exit_code(outcome), at_once=outcome.at_once)
 

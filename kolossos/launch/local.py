@@ -2,10 +2,14 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from kolossos.errors import InputError
 from kolossos.launch.job import Job
 from kolossos.launch.node import Node, run_node
+from kolossos.runs.lock import only_one
+from kolossos.specs.run import RunSpec
 
 
 def run_here(job: Job) -> int:
@@ -23,6 +27,36 @@ def run_here(job: Job) -> int:
     if not devices and job.ranks > (cores := os.cpu_count() or 1):
         _say(f"{job.ranks} ranks on {cores} cores: they take turns")
     return run_node(Node(job.ranks, job=f"{job.name}-{os.getpid()}"), ["train", *job.training], job.restarts, _say)
+
+
+def run_replicas_here(spec: RunSpec, training: Sequence[str], folder: Path, restarts: int) -> int:
+    """Start replicas that come and go here and wait for them; the exit code of the run.
+
+    Raises:
+        InputError: another process trains in ``folder``.
+    """
+    from multiprocessing import forkserver
+
+    from kolossos.launch.replicas import FORKED, LOADED_ONCE, prepare_environment
+
+    layout, survival = spec.layout, spec.survival
+    ranks = layout.world_size // layout.dp_replicate
+    with only_one(folder):
+        prepare_environment()
+        FORKED.set_forkserver_preload(LOADED_ONCE)
+        forkserver.ensure_running()  # loads torch while this process does
+        from kolossos.launch.supervise import Replicas
+
+        replicas = Replicas(
+            ["train", *training],
+            layout.dp_replicate,
+            ranks,
+            silent_s=survival.silent_seconds,
+            stuck_s=survival.stuck_seconds,
+            restarts=restarts,
+            tell=_say,
+        )
+        return replicas.run()
 
 
 def _gpus() -> int:

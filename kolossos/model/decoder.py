@@ -30,12 +30,18 @@ from kolossos.specs.model import ModelSpec
 class RouterLosses:
     """Means over the layers that have experts (of a part: its share of that mean, and the loads of its layers).
 
-    balance is 1 when every expert has the same load.
+    balance is 1 when every expert has the same load; count_LE, probs_LE: what it is made of, by layer (see Routing).
     """
 
     balance: Tensor
     z: Tensor
     load_LE: Tensor
+    count_LE: Tensor
+    probs_LE: Tensor
+
+
+LayerLosses = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""balance, z, load_E, count_E, probs_E of one layer."""
 
 
 class Layer(nn.Module):
@@ -55,8 +61,8 @@ class Layer(nn.Module):
 
     def forward(
         self, x_BSD: Tensor, context: AttentionContext, cache: LayerCache | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
-        """The residual stream after this layer, and (balance, z, load_E) where it has experts."""
+    ) -> tuple[Tensor, LayerLosses | None]:
+        """The residual stream after this layer, and what its router says where it has experts."""
         attended = self.attention(self.attention_norm(x_BSD) if self.attention_norm else x_BSD, context, cache)
         x_BSD = x_BSD + (self.attention_post_norm(attended) if self.attention_post_norm else attended)
         normed = self.ffn_norm(x_BSD) if self.ffn_norm else x_BSD
@@ -66,14 +72,14 @@ class Layer(nn.Module):
             branch, losses = self._feed_forward(normed)
         return x_BSD + (self.ffn_post_norm(branch) if self.ffn_post_norm else branch), losses
 
-    def _feed_forward(self, x_BSD: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor] | None]:
+    def _feed_forward(self, x_BSD: Tensor) -> tuple[Tensor, LayerLosses | None]:
         if self.moe is None:
             assert self.mlp is not None
             return self.mlp(x_BSD), None
         out, routing = self.moe(x_BSD)
         if self.mlp is not None:
             out = (out + self.mlp(x_BSD)) * self.branch_scale
-        return out, (routing.balance, routing.z, routing.load_E)
+        return out, (routing.balance, routing.z, routing.load_E, routing.count_E, routing.probs_E)
 
 
 class Decoder(nn.Module):
@@ -194,8 +200,8 @@ class Decoder(nn.Module):
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
-def _mean_losses(losses: list[tuple[Tensor, Tensor, Tensor]], n_layers: int) -> RouterLosses | None:
+def _mean_losses(losses: list[LayerLosses], n_layers: int) -> RouterLosses | None:
     if not losses:
         return None
-    balance, z, load = (torch.stack(values) for values in zip(*losses, strict=True))
-    return RouterLosses(balance.sum() / n_layers, z.sum() / n_layers, load)
+    balance, z, load, count, probs = (torch.stack(values) for values in zip(*losses, strict=True))
+    return RouterLosses(balance.sum() / n_layers, z.sum() / n_layers, load, count, probs)

@@ -17,3 +17,38 @@ class Launched:
         """As the environment says; a process that was started alone is a job of one."""
         rank, world, local = (int(os.environ.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
         return cls(rank, world, local) if world > 1 else cls()
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Which replica this process belongs to, the how-manyeth process group in that place it is, and its rank in it."""
+
+    replica: int
+    replicas: int
+    life: int
+    rank: int
+    ranks: int
+    coordinator: str
+
+    @property
+    def begins(self) -> bool:
+        """Whether this replica makes the run's folder, or adopts what is changed in it."""
+        return self.replica == 0 and self.life == 0
+
+    @classmethod
+    def here(cls) -> "Seat | None":
+        """As the environment says, None where replicas do not come and go."""
+        coordinator = os.environ.get("KOLOSSOS_COORDINATOR")
+        if not coordinator:
+            return None
+        replica, replicas, life, rank, ranks = (
+            int(os.environ.get(name, default))
+            for name, default in (
+                ("KOLOSSOS_REPLICA", "0"),
+                ("KOLOSSOS_REPLICAS", "1"),
+                ("KOLOSSOS_LIFE", "0"),
+                ("RANK", "0"),
+                ("WORLD_SIZE", "1"),
+            )
+        )
+        return cls(replica, replicas, life, rank, ranks, coordinator)

@@ -27,6 +27,7 @@ PARTS = {
     "forward and backward": "compute",
     "update": "compute",
     "sums": "exposed_communication",
+    "exchange": "exposed_communication",
     "checkpoint": "checkpoint",
     "validation": "validation",
     "writing": "other",

@@ -114,6 +114,18 @@ class ComputeSpec(Spec):
     metrics_port: int = Field(default=0, ge=0, le=65535)
 
 
+class SurvivalSpec(Spec):
+    """Replicas (layout.dp_replicate) that may leave and come back while the others go on (docs/survival.md).
+
+    ``silent_seconds``: a rank that says nothing for so long is lost; ``stuck_seconds``: so is one that stays in one
+    part of a step for so long (0: it may).
+    """
+
+    replicas: bool = False
+    silent_seconds: PositiveFloat = 10.0
+    stuck_seconds: NonNegativeFloat = 0.0
+
+
 class Change(Spec):
     """What of a run was changed on its way: from ``step`` on the key had another value. Written, never set."""
 
@@ -144,6 +156,7 @@ class RunSpec(Spec):
     checkpoint: CheckpointSpec = CheckpointSpec()
     evaluate: EvaluateSpec = EvaluateSpec()
     compute: ComputeSpec = ComputeSpec()
+    survival: SurvivalSpec = SurvivalSpec()
     promise: PromiseSpec | None = None
     changes: list[Change] = Field(default_factory=list)
     init: InitSpec | None = None
@@ -172,6 +185,13 @@ class RunSpec(Spec):
     def with_precision(self, precision: str) -> Self:
         """The same run with products in ``precision``."""
         return self.model_copy(update={"layout": _changed(self.layout, precision=precision)})
+
+    def of_one_replica(self) -> Self:
+        """What the ranks of one replica compute by themselves: the same run with dp_replicate = 1.
+
+        Its global batch stays that of all replicas; which sequences of it are whose is for them to agree on.
+        """
+        return self.model_copy(update={"layout": _changed(self.layout, dp_replicate=1)})
 
     def with_steps(self, steps: int) -> Self:
         """The same run with so many steps; warm-up keeps its share of them, and one step at least if it has any."""
@@ -213,7 +233,7 @@ class RunSpec(Spec):
         return self.model_copy(update={"promise": None})
 
 
-OPERATIONAL = ("checkpoint", "evaluate", "compute", "promise", "changes")
+OPERATIONAL = ("checkpoint", "evaluate", "compute", "survival", "promise", "changes")
 """Tables that may change between two parts of one run."""
 
 RECORDED = ("data.path", "schedule.steps")

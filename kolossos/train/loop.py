@@ -2,8 +2,9 @@
 
 import math
 import time
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
+from signal import SIGTERM
 from statistics import median
 
 import torch
@@ -12,11 +13,13 @@ from kolossos.errors import InputError
 from kolossos.files import write_failure
 from kolossos.train.bad_steps import STOP_AFTER, on_step
 from kolossos.train.checkpoints.folder import CheckpointFolder
+from kolossos.train.checkpoints.names import committed_steps
 from kolossos.train.evaluate import spread_batches
 from kolossos.train.lifecycle.interrupt import Interrupt
 from kolossos.train.lifecycle.longer import step_to_keep
 from kolossos.train.lifecycle.outcome import Evaluation, Outcome
 from kolossos.train.recorder import Recorder, step_values
+from kolossos.train.replicas.crew import Crew
 from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import Training
 from kolossos.train.watch.watcher import watched
@@ -39,7 +42,9 @@ class Loop:
     interrupt: Interrupt = field(default_factory=Interrupt)
     keep_step: int | None = None  # is saved whatever checkpoint.every says
     budget: StepBudget | None = None  # of a new run whose number of steps is chosen by time
+    crew: Crew | None = None  # the other replicas, where they come and go
     _saved: int = field(init=False, default=0)
+    _wrote: bool = field(init=False, default=True)
     _bad_in_a_row: int = field(init=False, default=0)
     _told_s: float = field(init=False, default=-math.inf)
 
@@ -52,6 +57,11 @@ class Loop:
         """
         start_time = time.perf_counter()
         done = self._saved = self._resume()
+        if self.crew is not None:
+            done = self.crew.join(done)
+            self._saved, self._wrote = self._newest_saved(done), self._writes
+            self.recorder.is_writer = self._writes and self.training.ranks.rank == 0
+            self.crew.on_change = self._catch_up
         try:
             with self._watched(), self.recorder.recording(done), self.interrupt.patience():
                 done, evaluation, scored = self._train(done)
@@ -60,8 +70,9 @@ class Loop:
         except OSError as error:
             raise self._stopped(write_failure(error)) from error
         seconds = time.perf_counter() - start_time
-        by = None if scored else self.interrupt.by
-        return Outcome(self.recorder.folder.path, done, scored, seconds, evaluation, stopped_by=by)
+        by = None if scored else self.interrupt.by or (SIGTERM if self.crew else None)  # told to another replica
+        path, elsewhere = self.recorder.folder.path, not self._writes
+        return Outcome(path, done, scored, seconds, evaluation, stopped_by=by, elsewhere=elsewhere)
 
     def _train(self, done: int) -> tuple[int, Evaluation | None, bool]:
         """The steps done, the score at the end, and whether the end was reached and scored."""
@@ -69,8 +80,7 @@ class Loop:
         steps, evaluation, scored = spec.schedule.steps, None, False
         start_time = time.perf_counter()
         self.training.board.take()  # what was before counts as set-up, or restart
-        if done and _is_due(done, spec.evaluate.every) and done < steps and not self._scored(done):
-            self._validate(done, spec.evaluate.batches)  # the part before this one ended in it
+        self._score_if_due(done)  # the part before this one may have ended in it
         while done < steps and not requested():
             step_time = time.perf_counter()
             self._step(done)
@@ -83,21 +93,65 @@ class Loop:
             self._tell(done, TELL_S)
             if _is_due(done, spec.evaluate.every) and done < steps:
                 self._validate(done, spec.evaluate.batches)
-            if (_is_due(done, spec.checkpoint.every) or done == self.keep_step) and done < steps:
+            if self._is_save_due(done):
                 self._save(done)
+        evaluation, scored = self._end(done)
+        while self.crew is not None and not self.crew.finished(done, self.interrupt.requested):
+            evaluation, scored = self._end(done)  # whoever was to do it is gone
+        if self.crew is not None and not self._writes:
+            scored = done == steps and not self.crew.stopping
+        return done, evaluation, scored
+
+    def _end(self, done: int) -> tuple[Evaluation | None, bool]:
+        """Save, and score where the run is finished: the score, and whether it is written down."""
+        evaluation, scored = None, False
         if done > self._saved:
             self._save(done)
-        if done == steps and not requested():
+        if done == self.training.spec.schedule.steps and not self._requested():
             evaluation = self._validate(done, None)
-            scored = not requested() or self._scored(done)
+            scored = self._scored(done)  # unless a signal has cut it off
         self.training.board.at("checkpoint")
         self.checkpoints.finish()
         self._tell(done)
-        return done, evaluation, scored
+        return evaluation, scored
+
+    @property
+    def _writes(self) -> bool:
+        """Whether this rank's replica is the one that saves and scores."""
+        return self.crew is None or self.crew.is_writer
+
+    def _catch_up(self, done: int) -> None:
+        """The members have changed. If this replica writes from now on: do what the one before may have left undone."""
+        if self._wrote or not self._writes:
+            return
+        self._wrote = True
+        if self.training.ranks.rank == 0:
+            self.recorder.take_over(done)
+        self._saved = self._newest_saved(done)
+        self._score_if_due(done)
+        if self._is_save_due(done) and done > self._saved:
+            self._save(done)
+
+    def _newest_saved(self, done: int) -> int:
+        """The last step up to ``done`` of which there is a checkpoint; the same on all ranks of a replica."""
+        there = committed_steps(self.recorder.folder.files.checkpoints)
+        return self.training.ranks.gather(max((step for step in there if step <= done), default=0))[0]
+
+    def _score_if_due(self, done: int) -> None:
+        """Score where that is due after ``done`` steps and not written down."""
+        spec = self.training.spec
+        if 0 < done < spec.schedule.steps and _is_due(done, spec.evaluate.every) and not self._scored(done):
+            self._validate(done, spec.evaluate.batches)
+
+    def _is_save_due(self, done: int) -> bool:
+        due = _is_due(done, self.training.spec.checkpoint.every) or done == self.keep_step
+        return due and done < self.training.spec.schedule.steps
 
     def _watched(self) -> AbstractContextManager[None]:
         training = self.training
         ranks, seconds = training.ranks, training.spec.compute.hang_seconds
+        if self.crew is not None:  # the coordinator watches
+            return closing(self.crew)
         return watched(self.recorder.folder.path, training.board, ranks.rank, ranks.world, seconds)
 
     def _tell(self, step: int, at_least_s: float = 0.0) -> None:
@@ -109,6 +163,8 @@ class Loop:
 
     def _requested(self) -> bool:
         """Whether the run is to end, for a signal came to any rank."""
+        if self.crew is not None:
+            return self.crew.stopping
         return self.training.wished(self.interrupt.requested)
 
     def _scored(self, step: int) -> bool:
@@ -135,7 +191,11 @@ class Loop:
         start, board = time.perf_counter(), self.training.board
         board.begin_step(step + 1)
         factor = lr_factor(self.training.spec.schedule, step)
-        result = self.training.step(step, factor, skip_if_not_finite=True)
+        if self.crew is None:
+            result = self.training.step(step, factor, skip_if_not_finite=True)
+        else:
+            self.crew.bad_in_a_row = self._bad_in_a_row
+            result = self.crew.step(step, factor, self.interrupt.requested)
         values = step_values(result, factor)
         board.end_step()
         seconds = time.perf_counter() - start
@@ -151,6 +211,9 @@ class Loop:
 
     def _save(self, step: int) -> None:
         """Weights that are not finite never become a checkpoint. After a good step they are, and are not looked at."""
+        if not self._writes:
+            self._saved = step
+            return
         if self._bad_in_a_row and self.training.wished(not self.training.is_finite()):
             raise self._diverged(f"in step {step}, and the weights are damaged")
         if self.training.spec.compute.compare_replicas_every:
@@ -179,11 +242,13 @@ class Loop:
 
     def _validate(self, step: int, limit: int | None) -> Evaluation | None:
         """Score about ``limit`` batches of the validation split, or, with progress, all of it; nothing if stopped."""
+        if not self._writes:
+            return None
         training = self.training
         split = training.corpus.split("validation")
 
         def progress(tokens: int) -> None:
-            if self._requested():
+            if training.wished(self.interrupt.requested):
                 raise _Stopped
             training.board.at("validation")  # again for each batch: it goes on
             if limit is None:

@@ -9,8 +9,9 @@ with all of them. Curves, samples, plot and environment are left out, which is s
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,8 @@ from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.run import RunSpec
 from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.step import StepResult
+
+RECENT = 64  # events that a rank remembers, in case it has to go on writing for another
 
 Sample = Callable[[Decoder], str]
 """Writes text with the model as it is."""
@@ -70,6 +73,8 @@ class Recorder:
         self._loggers: list[Logger] = []
         self._left_out: set[str] = set()
         self._time: TimeFile | None = None
+        self._held: ExitStack | None = None
+        self._recent: deque[tuple[int, Kind, dict[str, float]]] = deque(maxlen=RECENT)
         self._made_s = time.monotonic()
         self._unix_s = time.time() - self._made_s  # a clock that is set meanwhile moves no part
 
@@ -92,27 +97,49 @@ class Recorder:
     @contextmanager
     def recording(self, resume_step: int) -> Iterator[None]:
         """Inside the block events are written; those after ``resume_step`` of an interrupted part are dropped first."""
-        files = self.folder.files
+        with ExitStack() as held:
+            self._held = held
+            if self.is_writer:
+                self._begin(resume_step, time.monotonic() - self._made_s)
+            yield
+
+    def take_over(self, step: int) -> None:
+        """Go on writing, with ``step`` steps done, in place of a writer that is gone; inside `recording`.
+
+        What it had not written down of the last steps is written now.
+        """
         if self.is_writer:
-            with self._optional(files.environment.name):
-                self._environment.write(files.environment)
-            self._loggers = [EventFile(files.metrics, resume_step)]
-            with self._optional("TensorBoard's curves"):
-                self._loggers.append(TensorBoard(files.tensorboard, resume_step))
-            with self._optional(files.time.name):
-                now, self._time = time.monotonic(), TimeFile(files.time)
-                self._time.begin(self._unix_s + now, resume_step, now - self._made_s)
-        port = self.folder.spec.compute.metrics_port if self.is_writer else 0
-        try:
-            with served(self.folder.path, port) if port else nullcontext():
-                yield
-        finally:
-            for logger in self._loggers:
-                logger.close()
-            self._loggers = []
-            if self._time is not None:
-                self._time.close()
-                self._time = None
+            return
+        self.is_writer = True
+        metrics = self.folder.files.metrics
+        written = max((event["step"] for event in read_events(metrics)), default=0) if metrics.exists() else 0
+        self._begin(step, 0.0)
+        for at, kind, values in self._recent:
+            if written < at <= step:
+                self._write(at, kind, values)
+
+    def _begin(self, resume_step: int, before_s: float) -> None:
+        files, held = self.folder.files, self._held
+        assert held is not None
+        held.callback(self._end)
+        with self._optional(files.environment.name):
+            self._environment.write(files.environment)
+        self._loggers = [EventFile(files.metrics, resume_step)]
+        with self._optional("TensorBoard's curves"):
+            self._loggers.append(TensorBoard(files.tensorboard, resume_step))
+        with self._optional(files.time.name):
+            self._time = TimeFile(files.time)
+            self._time.begin(self._unix_s + time.monotonic(), resume_step, before_s)
+        if port := self.folder.spec.compute.metrics_port:
+            held.enter_context(served(self.folder.path, port))
+
+    def _end(self) -> None:
+        for logger in self._loggers:
+            logger.close()
+        self._loggers = []
+        if self._time is not None:
+            self._time.close()
+            self._time = None
 
     def spent(self, step: int, parts: Mapping[str, float]) -> None:
         """Where the time since this was last told went, with ``step`` steps done."""
@@ -187,6 +214,8 @@ class Recorder:
                 plot_run(self.folder.files.metrics, self.folder.files.loss_plot, title)
 
     def _write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
+        if not self.is_writer:
+            self._recent.append((step, kind, dict(values)))
         for events in self._loggers[:1]:
             events.write(step, kind, values)
         for curves in self._loggers[1:]:

@@ -4,13 +4,14 @@ Torch is loaded here, and only once nothing else stands in the way. Several proc
 each other through it, and one of them holds the folder for all.
 """
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolossos.errors import InputError
-from kolossos.parallel.launched import Launched
+from kolossos.parallel.launched import Launched, Seat
 from kolossos.runs.lock import only_one
 from kolossos.runs.paths import is_run_folder
 from kolossos.specs.run import RunSpec
@@ -23,6 +24,8 @@ from kolossos.train.waiting import choose_waiting
 if TYPE_CHECKING:
     from kolossos.train.checkpoints.ranks import Ranks
     from kolossos.train.recorder import Sample, Watcher
+
+FOLDER_POLL_S = 0.05
 
 Sampler = Callable[[Path, RunSpec], "Sample | None"]
 
@@ -38,6 +41,8 @@ def run_launched(
     Raises:
         InputError: what ``request`` or `run` raises; on every process, and ``said`` on all but one.
     """
+    if (seat := Seat.here()) is not None:
+        return _run_in_seat(launched, seat, request, watcher, sampler)
     if launched.world == 1:
         return run(request(), watcher, sampler)
     busy_cores = choose_waiting()  # before torch is loaded
@@ -86,6 +91,35 @@ def _run_together(
             return start_run(wanted, watcher, sampler, busy_cores=busy_cores, ranks=ranks, interrupt=interrupt)
         except StoppedAtOnce as stopped:
             return stopped_outcome(wanted.path, stopped.by)
+
+
+def _run_in_seat(
+    launched: Launched, seat: Seat, request: Callable[[], RunRequest], watcher: "Watcher", sampler: Sampler
+) -> Outcome:
+    """`run` on each rank of one replica of several that come and go; whoever started them holds the folder."""
+    from kolossos.parallel.membership import speaks
+    from kolossos.train.start import start_run
+    from kolossos.train.together import agreed, joined
+
+    with joined(launched) as ranks, Interrupt() as interrupt:
+        wanted = agreed(ranks, request)
+        try:
+            if not seat.begins:  # the one that does has chosen by now what all keep
+                _wait_for_folder(wanted.path)
+                wanted = agreed(ranks, request)
+            outcome = start_run(wanted, watcher, sampler, ranks=ranks, seat=seat, interrupt=interrupt)
+            outcome.elsewhere |= outcome.nothing_to_do and seat.replica > 0
+            return outcome
+        except StoppedAtOnce as stopped:
+            return stopped_outcome(wanted.path, stopped.by)
+        except InputError as error:
+            error.said = error.said or not speaks(seat)
+            raise
+
+
+def _wait_for_folder(path: Path) -> None:
+    while not is_run_folder(path):
+        time.sleep(FOLDER_POLL_S)
 
 
 def _take(wanted: RunRequest, held: ExitStack) -> None:

@@ -85,11 +85,15 @@ class Training:
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         return model | {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
 
+    @property
+    def place_in_data(self) -> int:
+        """Which of the shares of a batch is this rank's."""
+        return data_rank(self.spec.layout, self.meshes.place) if self.meshes else 0
+
     def evaluate(self, batches: Iterable[Batch], progress: Callable[[int], None]) -> Evaluation | None:
         """Score ``batches``, all ranks together."""
         layout = self.spec.layout
-        share = data_rank(layout, self.meshes.place) if self.meshes else 0
-        together = Scorers(share, layout.data_parallel, self.sums, self.pipeline)
+        together = Scorers(self.place_in_data, layout.data_parallel, self.sums, self.pipeline)
         return evaluate(self.model, batches, self.bytes_of_token, self.dtype, progress, together)
 
     def model_for_samples(self) -> Held:

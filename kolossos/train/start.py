@@ -8,6 +8,7 @@ import torch
 
 from kolossos.errors import InputError
 from kolossos.files import NO_SPACE, READ_ONLY, write_failure
+from kolossos.parallel.launched import Seat
 from kolossos.runs.environment import Environment
 from kolossos.runs.folder import RunFolder, require_run_folder
 from kolossos.specs.run import RunSpec
@@ -24,6 +25,7 @@ from kolossos.train.lifecycle.request import RunRequest
 from kolossos.train.loop import Loop, seconds_per_step
 from kolossos.train.precision import PrecisionChoice, choose_precision
 from kolossos.train.recorder import Recorder, Sample, Watcher
+from kolossos.train.replicas.crew import Crew
 from kolossos.train.schedule import StepBudget
 from kolossos.train.setup import prepare_training
 from kolossos.train.together import agreed, require_equal
@@ -39,6 +41,7 @@ def start_run(
     *,
     busy_cores: float = 0.0,
     ranks: Ranks = ALONE,
+    seat: Seat | None = None,
     interrupt: Interrupt | None = None,
 ) -> Outcome:
     """Train until the end or an interruption. Nobody else trains in the folder meanwhile: the caller sees to that.
@@ -47,6 +50,7 @@ def start_run(
         sampler: from the tokenizer's file and the spec to what writes samples, None for no samples.
         busy_cores: cores that other programs use now; a new run leaves them alone.
         ranks: who trains together; all call this with the same request. Rank 0 is the one that writes and speaks.
+        seat: of these ranks among replicas that come and go; each of those calls this by itself.
         interrupt: hears the signals that end the run early.
 
     Raises:
@@ -62,8 +66,9 @@ def start_run(
     first = agreed(ranks, lambda: first_weights(spec, existing and checkpoints_of(existing)))
     spec = spec.with_init_sha256(first.sha256) if first else spec
     agreed(ranks, lambda: open_corpus(spec))
-    training = prepare_training(spec, ranks)
-    spec = training.spec = spec.with_data(data_sha256(training.corpus))
+    training = prepare_training(spec.of_one_replica() if seat else spec, ranks)
+    spec = spec.with_data(data_sha256(training.corpus))
+    training.spec = spec.of_one_replica() if seat else spec
     if first is not None:
         agreed(ranks, lambda: first.require_tokenizer_of(training))
     folder = existing or RunFolder(wanted.path, spec)
@@ -73,7 +78,7 @@ def start_run(
         watcher,
         environment_of(training.device, training.dtype, training.compiled, choice),
         sample=sampler(tokenizer, spec),
-        is_writer=ranks.rank == 0,
+        is_writer=ranks.rank == 0 and (seat is None or seat.begins),
     )
     with disk_of(wanted.path):
         if existing is None and wanted.minutes is not None:
@@ -94,7 +99,8 @@ def start_run(
         budget = None
         if existing is None and wanted.minutes is not None and spec.layout.world_size == 1:
             budget = StepBudget(60 * wanted.minutes)  # with more ranks each would measure another time
-        return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec), budget).run()
+        crew = Crew(seat, spec.layout, training) if seat else None
+        return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec), budget, crew).run()
 
 
 def _with_precision(spec: RunSpec, existing: RunFolder | None, ranks: Ranks) -> tuple[RunSpec, PrecisionChoice | None]:

@@ -24,7 +24,7 @@ class Routing:
     gates_NC: weight of each choice (fp32). source_R: row -> flat choice (token x C + choice).
     row_NC: choice -> row, the inverse. ends_E (int32): running sum of rows an expert has.
     balance, z: the two auxiliary losses (scalars), means over these tokens. load_E: share of the rows each expert has,
-    among the rows of all ranks.
+    among the rows of all ranks; count_E: those rows. probs_E: mean probability of each expert over these tokens.
     """
 
     gates_NC: Tensor
@@ -34,6 +34,8 @@ class Routing:
     balance: Tensor
     z: Tensor
     load_E: Tensor
+    count_E: Tensor
+    probs_E: Tensor
 
 
 class Router(nn.Module):
@@ -65,23 +67,30 @@ class Router(nn.Module):
 
         experts_E = torch.arange(self.moe.n_experts, device=x_ND.device)
         count_E = (choice_NC[..., None] == experts_E).sum((0, 1))
+        everywhere_E = count_E if self.sum_over_ranks is None else self.sum_over_ranks(count_E)
         if self.sum_over_ranks is None:
             load_E = count_E.to(wide) / choice_NC.numel()
         else:
-            everywhere_E = self.sum_over_ranks(count_E).to(wide)
-            load_E = everywhere_E / everywhere_E.sum()
+            load_E = everywhere_E.to(wide) / everywhere_E.to(wide).sum()
+        probs_E = probs_NE.mean(0)
         source_R = torch.sort(choice_NC.flatten(), stable=True).indices
         return Routing(
             gates_NC=gates_NC,
             source_R=source_R,
             row_NC=_inverse(source_R).view_as(choice_NC),
             ends_E=count_E.cumsum(0).to(torch.int32),
-            # Switch Transformer, arXiv:2101.03961, equation 4; 1 when perfectly balanced
-            balance=self.moe.n_experts * (load_E * probs_NE.mean(0)).sum(),
+            balance=balance_loss(load_E, probs_E),
             # ST-MoE, arXiv:2202.08906, equation 5
             z=torch.logsumexp(logits_NE, -1).square().mean(),
             load_E=load_E,
+            count_E=everywhere_E,
+            probs_E=probs_E,
         )
+
+
+def balance_loss(load_E: Tensor, probs_E: Tensor) -> Tensor:
+    """Switch Transformer, arXiv:2101.03961, equation 4; 1 when perfectly balanced. Of layers [L, E] too: [L]."""
+    return load_E.shape[-1] * (load_E * probs_E).sum(-1)
 
 
 class ToExperts(torch.autograd.Function):

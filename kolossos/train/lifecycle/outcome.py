@@ -36,7 +36,7 @@ class Outcome:
 
     step: of the last checkpoint, where the run goes on. evaluation: of the whole validation split, at the end only;
     None where nothing was held out. nothing_to_do: the run was finished before. stopped_by: the signal that ended it.
-    at_once: it came twice, or before the first step, so that nothing more was saved.
+    at_once: it came twice, or before the first step, so that nothing more was saved. elsewhere: another process tells.
     """
 
     folder: Path
@@ -47,6 +47,7 @@ class Outcome:
     nothing_to_do: bool = False
     stopped_by: signal.Signals | None = None
     at_once: bool = False
+    elsewhere: bool = False
 
 
 def finished_outcome(folder: RunFolder, spec: RunSpec) -> Outcome | None:

@@ -7,7 +7,7 @@ from kolossos.errors import InputError, nearest
 from kolossos.runs.folder import RunFolder, may_become_run, require_run_folder
 from kolossos.runs.paths import RUNS_FOLDER, is_run_folder
 from kolossos.specs.run import RunSpec, load_run
-from kolossos.train.layouts import require_trainable
+from kolossos.train.layouts import require_survivable, require_trainable
 from kolossos.train.lifecycle.longer import step_that_stays
 
 
@@ -49,6 +49,7 @@ def request_run(
         made = _of_file(run, overrides, folder, minutes, fresh)
     if made.existing is not None:
         step_that_stays(made.existing, made.spec)
+    require_survivable(made.spec, minutes)
     require_trainable(made.spec.layout, made.spec.model, processes or made.spec.layout.world_size)
     return made
 

@@ -4,9 +4,11 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-Part = Literal["set-up", "data", "forward and backward", "sums", "update", "checkpoint", "validation", "writing"]
+Part = Literal[
+    "set-up", "data", "forward and backward", "sums", "exchange", "update", "checkpoint", "validation", "writing"
+]
 
-OF_A_STEP: tuple[Part, ...] = ("data", "forward and backward", "sums", "update")
+OF_A_STEP: tuple[Part, ...] = ("data", "forward and backward", "sums", "exchange", "update")
 TIMED_STEPS = 3  # before these, a step may compile
 
 
@@ -34,6 +36,10 @@ class Board:
         before, now = self.place, time.monotonic()
         self._spent_s[before.part] = self._spent_s.get(before.part, 0.0) + now - before.since_s
         self.place = Place(part, before.step if step is None else step, now)
+
+    def seconds(self) -> float:
+        """How long this rank has been where it is."""
+        return time.monotonic() - self.place.since_s
 
     def begin_step(self, step: int) -> None:
         """``step``, from 1, begins."""

@@ -1,0 +1,190 @@
+"""A replica among the others of a run: takes part, votes, goes on without those who are gone, brings in who comes back.
+
+A step is kept by all members or by none (parallel/membership.py). What is given up is at most the step under way, and
+it is computed again, by whoever is there then, with the same bits. A replica that comes back is sent weights and
+optimizer by one that has them. One replica writes the run's files; if it is lost, another goes on writing.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor
+
+from kolossos.model.decoder import Decoder
+from kolossos.model.held import held_tensor
+from kolossos.parallel.launched import Seat
+from kolossos.parallel.membership import Membership, Quorum
+from kolossos.parallel.replicas import Broken, ReplicaGroup
+from kolossos.parallel.shares import share_of_batch
+from kolossos.parallel.units import Unit, units_of
+from kolossos.specs.layout import Layout
+from kolossos.train.bad_steps import may_update
+from kolossos.train.replicas.step import Work, put_back, units_sent, vectors_of
+from kolossos.train.setup import Training
+from kolossos.train.step import MicroBatch, StepResult
+from kolossos.train.tokens import to_micro_batch
+
+END = "the end"
+
+
+class Crew:
+    """This rank's replica in ``seat``. ``layout`` is that of the whole run, ``training`` that of one replica.
+
+    on_change: told the steps done whenever the members have changed, with the weights of that step in place.
+    """
+
+    def __init__(self, seat: Seat, layout: Layout, training: Training):
+        self.seat, self.layout, self.training = seat, layout, training
+        board = training.board
+        self._roll = Membership(seat, lambda: (board.place.part, board.place.step, board.seconds()))
+        self._group: ReplicaGroup | None = None
+        self._units: dict[int, list[Unit]] = {}
+        self.on_change: Callable[[int], None] = lambda _: None
+        self.bad_in_a_row = 0
+
+    @property
+    def is_writer(self) -> bool:
+        """Whether this replica writes the files of the run."""
+        return self._roll.is_writer
+
+    @property
+    def stopping(self) -> bool:
+        """Whether all have agreed to stop."""
+        return self._roll.stopping
+
+    def join(self, done: int) -> int:
+        """Take part, with ``done`` steps in the weights here; the steps that are in them then.
+
+        Others may wait for the first step of one that joins: what makes it slow (the compiler) is done before.
+        """
+        own = [(0, self.seat.replica)]
+        vectors_of(self._work(lambda counts_LE: counts_LE), own, self.seat.replica, partial(self._batch, done))
+        self._roll.join()
+        return self._gather(done)
+
+    def step(self, step: int, lr_factor: float, wish_to_stop: bool) -> StepResult:
+        """Step ``step`` (from 0), kept by all members, with whichever members it takes."""
+        if self._roll.regroup_due:
+            self._changed(step)
+        training = self.training
+        while True:
+            try:
+                total = self._total(step)
+                training.board.at("exchange")
+                if self._roll.vote(step, wish_to_stop):
+                    break
+            except Broken as broken:
+                self._clear()
+                self._roll.complain(str(broken))
+            self._clear()
+            self._changed(step)
+        model = self._model
+        result = put_back(model, total)
+        training.board.at("update")
+        result.grad_norm = training.optimizer.step(lr_factor, partial(may_update, result.loss))
+        return result
+
+    def finished(self, done: int, wish_to_stop: bool) -> bool:
+        """Whether all members have come to the end; False: they have changed, and what is left is to be looked at."""
+        self.training.board.at("exchange")
+        if self._roll.vote(END, wish_to_stop):
+            return True
+        self._changed(done)
+        return False
+
+    def close(self) -> None:
+        """Take part no more."""
+        self._roll.close()
+        if self._group is not None:
+            self._group.leave()
+
+    @property
+    def _model(self) -> Decoder:
+        model = self.training.model
+        assert isinstance(model, Decoder)
+        return model
+
+    def _total(self, step: int) -> Tensor:
+        """Gradients and losses of the whole global batch."""
+        quorum, group, training, replica = self._quorum, self._group, self.training, self.seat.replica
+        assert group is not None
+        training.board.at("forward and backward")
+        work = self._work(partial(self._counted, group))
+        vectors = vectors_of(work, self._units[replica], replica, partial(self._batch, step))
+        training.board.at("exchange")
+        sent = [units_sent(self._units[member], member) for member in quorum.members]
+        return group.total(vectors.values, sent, self.seat.replicas)
+
+    def _work(self, add_counts: Callable[[Tensor], Tensor]) -> Work:
+        training, spec = self.training, self.training.spec
+        n_targets = spec.layout.global_batch_size * spec.layout.seq_len
+        return Work(self._model, n_targets, spec.loss, training.dtype, training.sums, add_counts)
+
+    def _counted(self, group: ReplicaGroup, counts_LE: Tensor) -> Tensor:
+        board = self.training.board
+        board.at("exchange")
+        counts_LE = group.sum_of_counts(counts_LE)
+        board.at("forward and backward")
+        return counts_LE
+
+    def _batch(self, step: int, unit: Unit) -> MicroBatch:
+        """The sequences of a unit that this rank of the replica works on."""
+        training, (number, share) = self.training, unit
+        share = share * self.layout.dp_shard + training.place_in_data
+        sequences = share_of_batch(self.layout, share)[number]
+        documents = training.spec.data.mask_documents
+        batch = training.batches.batch(step, sequences.start, sequences.stop, documents=documents)
+        return to_micro_batch(batch, training.device)
+
+    @property
+    def _quorum(self) -> Quorum:
+        assert self._roll.quorum is not None
+        return self._roll.quorum
+
+    def _changed(self, done: int) -> None:
+        """Find the new members, with ``done`` steps in the weights; then whoever writes now catches up."""
+        self._gather(done)
+        self.on_change(done)
+
+    def _gather(self, done: int) -> int:
+        """Wait for an epoch that all its members come to, and be as far as the furthest; the steps done then."""
+        self.training.board.at("exchange")
+        while True:
+            if self._group is not None:
+                self._group.leave()
+            quorum, have = self._roll.next_quorum({"done": done, "bad": self.bad_in_a_row})
+            furthest = max(found["done"] for found in have.values())
+            if furthest < 0:
+                raise RuntimeError("no replica is left that has the weights whole")
+            behind, done = done < furthest, -1 if done < furthest else done  # -1: until all of the state has come
+            try:
+                self._group = self._new_group(quorum)
+                self._catch_up(quorum, have, furthest)
+                done = furthest if behind else done
+            except Broken as broken:
+                self._roll.complain(str(broken))
+                continue
+            self._units = units_of(quorum.members, self.seat.replicas, self.layout.accumulation_steps)
+            return done
+
+    def _new_group(self, quorum: Quorum) -> ReplicaGroup:
+        place = quorum.members.index(self.seat.replica)
+        return ReplicaGroup(self._roll.store_of_epoch(), place, len(quorum.members), lambda: self._roll.over)
+
+    def _catch_up(self, quorum: Quorum, have: dict[int, dict[str, int]], furthest: int) -> None:
+        """Weights and optimizer from the first member that is ``furthest`` to all that are behind."""
+        group, members = self._group, quorum.members
+        assert group is not None
+        source = next(member for member in members if have[member]["done"] == furthest)
+        behind = [member for member in members if have[member]["done"] < furthest]
+        state = [held_tensor(tensor) for _, tensor in sorted(self.training.state().items())]
+        if self.seat.replica == source:
+            for member in behind:
+                group.send(state, members.index(member))
+        elif self.seat.replica in behind:
+            group.receive(state, members.index(source))
+            self.bad_in_a_row = have[source]["bad"]
+
+    def _clear(self) -> None:
+        for parameter in self._model.parameters():
+            parameter.grad = None
