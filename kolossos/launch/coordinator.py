@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from torch.distributed import TCPStore
 
@@ -34,7 +35,7 @@ class Coordinator:
     """The roll of ``replicas`` with ``ranks`` ranks each.
 
     silent_s: a rank of a member that has said nothing for so long is lost. stuck_s: so is one that stays in one part
-    of a step for so long (0: it may). tell: hears what happens, a line each.
+    of a step for so long (0: it may). tell: hears of every epoch: its number, why it begins, members and writer.
     """
 
     replicas: int
@@ -42,7 +43,7 @@ class Coordinator:
     silent_s: float = 10.0
     stuck_s: float = 0.0
     host: str = "127.0.0.1"
-    tell: Callable[[str], None] = lambda _: None
+    tell: Callable[[dict[str, Any]], None] = lambda _: None
     epoch: int = field(init=False, default=-1)
     members: dict[int, int] = field(init=False, default_factory=dict)  # replica -> life, of the newest epoch
     writer: int = field(init=False, default=0)
@@ -54,7 +55,8 @@ class Coordinator:
         self._beats: dict[tuple[int, int], Beat] = {}
         self._seen_s = 0.0
         self._broken = 0
-        self._kept_at = -1
+        self._kept_at: int | str = -1
+        self.kept: tuple[int | str, int, float] = (-1, -1, 0.0)  # the newest step, its epoch, when (Unix)
 
     @property
     def address(self) -> str:
@@ -85,18 +87,15 @@ class Coordinator:
             survivors = bool(self.members)
             self.members |= joined
             self._begin_epoch(f"{_named(joined)} joined", at_once=not survivors)
+        if self._store.check(["kept"]):
+            step, epoch, unix_s = json.loads(self._store.get("kept"))
+            self.kept = step, epoch, unix_s
         now = time.monotonic()
         if now - self._seen_s < SEEN_EVERY_S:
             return []
         self._seen_s = now
         self._look_for_broken()
         return self._silent_or_stuck(now)
-
-    def step_of(self, replica: int) -> tuple[str, int]:
-        """The part and the step in which a member was last heard of."""
-        beats = [beat for (member, _), beat in self._beats.items() if member == replica]
-        last = max(beats, key=lambda beat: beat.step, default=Beat(0, 0.0))
-        return last.part, last.step
 
     def close(self, why: str) -> None:
         """Nobody goes on."""
@@ -113,7 +112,7 @@ class Coordinator:
         for before in self._open:
             self._store.set(f"over/{before}" if at_once else f"pending/{before}", why)
         self._open = [self.epoch] if at_once else [*self._open, self.epoch]
-        self.tell(f"epoch {self.epoch}: {why}; {len(self.members)} of {self.replicas} replicas take part")
+        self.tell({"epoch": self.epoch, "why": why, "members": sorted(self.members), "writer": self.writer})
 
     def _end_all(self, why: str) -> None:
         for before in self._open:
@@ -122,11 +121,11 @@ class Coordinator:
 
     def _look_for_broken(self) -> None:
         """An epoch whose exchanges fail though nobody is lost begins anew; who is behind it comes out by silence."""
-        if self.epoch >= 0 and self._store.check([f"broken/{self.epoch}"]):
-            why = self._store.get(f"broken/{self.epoch}").decode()
-            steps = max((beat.step for beat in self._beats.values()), default=0)
-            self._broken = self._broken + 1 if steps == self._kept_at else 1
-            self._kept_at = steps
+        broken = [epoch for epoch in self._open if self._store.check([f"broken/{epoch}"])]
+        if broken:
+            why = self._store.get(f"broken/{broken[-1]}").decode()
+            self._broken = self._broken + 1 if self.kept[0] == self._kept_at else 1
+            self._kept_at = self.kept[0]
             if self._broken > BROKEN_IN_A_ROW and len(self.members) > 1:
                 worst = int(why.split()[1])  # again and again: the one that complains goes
                 worst = worst if worst != self.writer else max(self.members)

@@ -22,8 +22,7 @@ def run_here(job: Job) -> int:
         raise InputError(
             f"{job.nodes} nodes of {job.per_node} ranks: on this computer all {job.ranks} ranks are on one"
         )
-    if 0 < (devices := _gpus()) < job.ranks:
-        raise InputError(f"the layout has {job.ranks} ranks, and this computer {devices} GPUs: a rank needs one")
+    devices = _require_gpus(job.ranks)
     if not devices and job.ranks > (cores := os.cpu_count() or 1):
         _say(f"{job.ranks} ranks on {cores} cores: they take turns")
     return run_node(Node(job.ranks, job=f"{job.name}-{os.getpid()}"), ["train", *job.training], job.restarts, _say)
@@ -45,7 +44,8 @@ def run_replicas_here(spec: RunSpec, training: Sequence[str], folder: Path, rest
         prepare_environment()
         FORKED.set_forkserver_preload(LOADED_ONCE)
         forkserver.ensure_running()  # loads torch while this process does
-        from kolossos.launch.supervise import Replicas
+        _require_gpus(layout.world_size)
+        from kolossos.launch.supervise import Log, Replicas
 
         replicas = Replicas(
             ["train", *training],
@@ -54,15 +54,19 @@ def run_replicas_here(spec: RunSpec, training: Sequence[str], folder: Path, rest
             silent_s=survival.silent_seconds,
             stuck_s=survival.stuck_seconds,
             restarts=restarts,
-            tell=_say,
+            log=Log(folder, layout.dp_replicate, _say),
         )
         return replicas.run()
 
 
-def _gpus() -> int:
+def _require_gpus(ranks: int) -> int:
+    """How many there are; InputError if there are some, and fewer than ranks."""
     import torch
 
-    return torch.cuda.device_count()
+    devices = torch.cuda.device_count()
+    if 0 < devices < ranks:
+        raise InputError(f"the layout has {ranks} ranks, and this computer {devices} GPUs: a rank needs one")
+    return devices
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,8 @@ import os
 import runpy
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 
@@ -33,6 +34,20 @@ class Replica:
     life: int = -1
     processes: list[ForkServerProcess] = field(default_factory=list)
     gone: bool = False
+    short_lives: int = 0
+    _began_s: float = 0.0
+    _ended_s: float | None = None
+
+    @property
+    def age_s(self) -> float:
+        """Of this life."""
+        return time.monotonic() - self._began_s
+
+    @property
+    def ended_s(self) -> float:
+        """When it was first seen to have ended."""
+        self._ended_s = time.monotonic() if self._ended_s is None else self._ended_s
+        return self._ended_s
 
     @property
     def ended(self) -> bool:
@@ -51,9 +66,12 @@ class Replica:
         for process in self.processes:
             process.join()
 
-    def start(self, coordinator: str, replicas: int, ranks: int, command: Sequence[str]) -> None:
-        """Begin the next life: ``ranks`` processes that run ``kolossos`` with ``command``."""
+    def start(
+        self, coordinator: str, replicas: int, ranks: int, command: Sequence[str], target: Callable[..., None]
+    ) -> None:
+        """Begin the next life: ``ranks`` processes that run ``kolossos`` with ``command`` (through ``target``)."""
         self.life += 1
+        self._began_s, self._ended_s = time.monotonic(), None
         environment = {
             "KOLOSSOS_COORDINATOR": coordinator,
             "KOLOSSOS_REPLICA": str(self.number),
@@ -65,8 +83,8 @@ class Replica:
         }
         self.processes = [
             FORKED.Process(
-                target=run_rank,
-                args=({**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)}, list(command)),
+                target=target,
+                args=({**environment, "RANK": str(rank), "LOCAL_RANK": str(self.number * ranks + rank)}, list(command)),
                 name=f"replica {self.number} rank {rank}",
             )
             for rank in range(ranks)

@@ -4,25 +4,31 @@ The coordinator (coordinator.py) is a part of this process. Who is counted as lo
 longer takes part writes nothing.
 """
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from kolossos.launch.coordinator import Coordinator
 from kolossos.launch.job import REFUSED, STOPPED
-from kolossos.launch.node import ENDED_BY_FORCE_S, FORWARDED
-from kolossos.launch.replicas import FORKED, LOADED_ONCE, Replica, prepare_environment
+from kolossos.launch.node import CRASH, ENDED_BY_FORCE_S, FORWARDED
+from kolossos.launch.replicas import FORKED, LOADED_ONCE, Replica, prepare_environment, run_rank
+from kolossos.runs.paths import RunPaths, is_run_folder
 
 TICK_S = 0.01
+SHORT_LIFE_S = 60.0
 
 
 class Replicas:
     """``replicas`` of ``ranks`` processes each, which all run ``kolossos`` with ``command``.
 
-    restarts: how often each may be started again; then the others go on without it. tell: hears what happens.
+    restarts: how often each may be started again in a row without having taken part for a minute; then the others go
+    on without it. log: told what happens, as values with a Unix ``time``. begin: makes a rank's process.
     """
 
     def __init__(
@@ -34,10 +40,12 @@ class Replicas:
         silent_s: float = 10.0,
         stuck_s: float = 0.0,
         restarts: int = 3,
-        tell: Callable[[str], None] = lambda _: None,
+        log: Callable[[dict[str, Any]], None] = lambda _: None,
+        target: Callable[[dict[str, str], list[str]], None] = run_rank,
     ):
-        self.command, self.ranks, self.restarts, self.tell = list(command), ranks, restarts, tell
-        self.coordinator = Coordinator(replicas, ranks, silent_s, stuck_s, tell=tell)
+        self.command, self.ranks, self.restarts, self._target = list(command), ranks, restarts, target
+        self._log = log
+        self.coordinator = Coordinator(replicas, ranks, silent_s, stuck_s, tell=self._tell)
         self.all = [Replica(number) for number in range(replicas)]
         self._asked: int | None = None
 
@@ -46,7 +54,7 @@ class Replicas:
         prepare_environment()
         FORKED.set_forkserver_preload(LOADED_ONCE)
         for replica in self.all:
-            self.start(replica)
+            self._start(replica)
         with self._signals():
             try:
                 while not all(replica.ended for replica in self.all):
@@ -59,10 +67,10 @@ class Replicas:
                 for replica in self.all:
                     replica.end()
 
-    def start(self, replica: Replica) -> None:
-        """Begin the next life of ``replica``."""
-        replica.start(self.coordinator.address, len(self.all), self.ranks, self.command)
+    def _start(self, replica: Replica) -> None:
+        replica.start(self.coordinator.address, len(self.all), self.ranks, self.command, self._target)
         self.coordinator.started(replica.number, replica.life)
+        self._tell({"started": replica.number, "life": replica.life})
 
     def _look(self) -> int | None:
         """Who has ended, is silent or is stuck; the exit code where the run is to end for it."""
@@ -71,24 +79,36 @@ class Replicas:
         for replica in self.all:
             if replica.gone or (code := replica.failure()) is None:
                 continue
-            if code == REFUSED:
-                return self._end_all(REFUSED)
             how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            self._lose(
-                replica, f"replica {replica.number}: a rank was {how}" if code < 0 else f"{replica.number} {how}"
-            )
+            if code == REFUSED:
+                self._tell({"ending": REFUSED, "why": f"replica {replica.number}: {how}"})
+                return self._end_all(REFUSED)
+            self._lose(replica, f"replica {replica.number}: a rank was {how}")
         if all(replica.gone for replica in self.all):
-            return self._end_all(1)
+            return self._end_all(CRASH)
+        self._end_who_is_left()
         return None
 
     def _lose(self, replica: Replica, why: str) -> None:
+        self._tell({"lost": replica.number, "life": replica.life, "why": why})
         replica.end()
         self.coordinator.lost(replica.number, why)
-        if self._asked is None and replica.life < self.restarts:
-            self.start(replica)
+        replica.short_lives = replica.short_lives + 1 if replica.age_s < SHORT_LIFE_S else 0
+        if self._asked is None and replica.short_lives <= self.restarts:
+            self._start(replica)
         else:
             replica.gone = True
-            self.tell(f"replica {replica.number} is not started again")
+            self._tell({"given up": replica.number})
+
+    def _end_who_is_left(self) -> None:
+        """When one replica has come to the end all have; whoever still waits for somebody who is gone is ended."""
+        finished = [r for r in self.all if not r.gone and r.ended and r.failure() is None]
+        if not finished or time.monotonic() - max(r.ended_s for r in finished) < ENDED_BY_FORCE_S:
+            return
+        for replica in self.all:
+            if not replica.ended:
+                replica.gone = True
+                replica.end()
 
     def _end_all(self, code: int) -> int:
         for replica in self.all:
@@ -105,6 +125,9 @@ class Replicas:
         """Of a run whose ranks have all ended well, or were lost on the way."""
         codes = {process.exitcode for replica in self.all if not replica.gone for process in replica.processes}
         return STOPPED if STOPPED in codes else 0 if codes == {0} else 128 + (self._asked or signal.SIGTERM)
+
+    def _tell(self, what: dict[str, Any]) -> None:
+        self._log({"time": time.time(), **what})
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -127,3 +150,22 @@ class Replicas:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+class Log:
+    """Says what happens to the replicas, and writes it into a run folder once that is a run."""
+
+    def __init__(self, folder: Path, replicas: int, say: Callable[[str], None]):
+        self._folder, self._replicas, self._say = folder, replicas, say
+        self._kept: list[str] = []
+
+    def __call__(self, what: dict[str, Any]) -> None:
+        if "epoch" in what:
+            self._say(f"{what['why']}; {len(what['members'])} of {self._replicas} replicas take part")
+        elif "given up" in what:
+            self._say(f"replica {what['given up']} ended too often: the others go on without it")
+        self._kept.append(json.dumps(what) + "\n")
+        if is_run_folder(self._folder):
+            with suppress(OSError), open(RunPaths(self._folder).replicas, "a", encoding="utf-8") as file:
+                file.write("".join(self._kept))
+                self._kept = []

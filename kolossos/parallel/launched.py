@@ -16,12 +16,15 @@ class Launched:
     def here(cls) -> "Launched":
         """As the environment says; a process that was started alone is a job of one."""
         rank, world, local = (int(os.environ.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        return cls(rank, world, local) if world > 1 else cls()
+        return cls(rank, world, local) if world > 1 else cls(local_rank=local)
 
 
 @dataclass(frozen=True)
 class Seat:
-    """Which replica this process belongs to, the how-manyeth process group in that place it is, and its rank in it."""
+    """Which replica this process belongs to, how often it was started before (``life``), and its rank in it.
+
+    begins: whether this replica makes the run's folder, or adopts what is changed in it.
+    """
 
     replica: int
     replicas: int
@@ -29,11 +32,7 @@ class Seat:
     rank: int
     ranks: int
     coordinator: str
-
-    @property
-    def begins(self) -> bool:
-        """Whether this replica makes the run's folder, or adopts what is changed in it."""
-        return self.replica == 0 and self.life == 0
+    begins: bool = False
 
     @classmethod
     def here(cls) -> "Seat | None":

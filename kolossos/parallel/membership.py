@@ -102,7 +102,8 @@ class Membership:
             words = ["kept"]
             words += ["regroup"] if store.check([f"pending/{epoch}"]) else []
             words += ["stop"] if store.check([f"wish/{epoch}"]) else []
-            store.compare_set(end, "", " ".join(words))
+            if store.compare_set(end, "", " ".join(words)).startswith(b"kept"):
+                store.set("kept", json.dumps([on, epoch, time.time()]))
             if isinstance(on, int):  # all have read how the one before ended, or they could not have voted
                 store.delete_key(f"votes/{epoch}/{on - 1}")
                 store.delete_key(f"end/{epoch}/{on - 1}")
@@ -175,7 +176,7 @@ class Membership:
                 if count % 5 == 0:
                     part, step, seconds = self._where()
                     store.set(key, json.dumps([count, part, step, seconds]))
-        except RuntimeError:
+        except Exception:
             if not self._closed.is_set():
                 _cut_off(seat)
 

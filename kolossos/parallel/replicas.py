@@ -10,6 +10,7 @@ replica have their own default group and know nothing of the others'.
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,6 +20,7 @@ from torch.distributed import Store
 from kolossos.parallel.units import Unit
 
 CONNECT_S = 20.0
+EXCHANGE_S = 1800.0  # who is gone is told of by the coordinator, long before
 PAUSES_S = (0.0002, 0.002)  # between two looks at an exchange: at first, and once it takes long
 HASTE_S = 0.05
 
@@ -45,10 +47,11 @@ class ReplicaGroup:
 
     def __init__(self, store: Store, rank: int, size: int, over: Callable[[], bool]):
         self.rank, self.size, self._over = rank, size, over
-        self._group: dist.ProcessGroupGloo | None = None
+        self._group: Any = None  # a ProcessGroupGloo, of whose methods torch's stubs know few
         if size > 1:
             try:
                 self._group = dist.ProcessGroupGloo(store, rank, size, timedelta(seconds=CONNECT_S))
+                self._group._set_default_timeout(timedelta(seconds=EXCHANGE_S))
             except RuntimeError as error:
                 raise Broken(str(error)) from error
 
@@ -95,22 +98,20 @@ class ReplicaGroup:
         whole = [row[: part.stop - part.start] for row, part in zip(rows, pieces, strict=True)]
         return torch.cat(whole).to(mine[0].device)
 
-    def send(self, tensors: Sequence[Tensor], to: int) -> None:
-        """Bring ``tensors`` to one member, which must `receive` equal shapes."""
+    def bring(self, tensors: Sequence[Tensor], source: int, to: Sequence[int]) -> None:
+        """Overwrite ``tensors`` of the members ``to`` with those of ``source``; all members call this."""
         for tensor in tensors:
-            self._send(tensor.detach().cpu().contiguous(), to)
+            n, is_target = tensor.numel(), self.rank in to
+            sent = tensor.detach().cpu().flatten() if self.rank == source else torch.empty(0, dtype=tensor.dtype)
+            sizes_in = [n if self.rank == source and member in to else 0 for member in range(self.size)]
+            sizes_out = [n if is_target and member == source else 0 for member in range(self.size)]
+            self._exchange(tensor, sent.repeat(len(to)), sizes_in, sizes_out)
 
-    def receive(self, tensors: Sequence[Tensor], source: int) -> None:
-        """Overwrite ``tensors`` with those of one member."""
-        for tensor in tensors:
-            tensor.detach().copy_(self._receive(torch.empty(tensor.shape, dtype=tensor.dtype), source))
-
-    def _send(self, tensor: Tensor, to: int) -> None:
-        self._wait(lambda group: group.send([tensor], to, 0))
-
-    def _receive(self, tensor: Tensor, source: int) -> Tensor:
-        self._wait(lambda group: group.recv([tensor], source, 0))
-        return tensor
+    def _exchange(self, tensor: Tensor, sent: Tensor, sizes_in: list[int], sizes_out: list[int]) -> None:
+        came = torch.empty(sum(sizes_out), dtype=tensor.dtype)
+        self._wait(lambda group: group.alltoall_base(came, sent, sizes_out, sizes_in))
+        if came.numel():
+            tensor.detach().copy_(came.view(tensor.shape))
 
     def leave(self) -> None:
         """Use the group no more; what is under way in it cannot be waited for."""
@@ -118,7 +119,7 @@ class ReplicaGroup:
             _left.append(self._group)
             self._group = None
 
-    def _wait(self, begin: Callable[[dist.ProcessGroupGloo], dist.Work]) -> None:
+    def _wait(self, begin: Callable[[Any], dist.Work]) -> None:
         if self._group is None:
             raise Broken("this member has left")
         try:

@@ -11,6 +11,7 @@ tensorboard/       the same for TensorBoard
 checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
 samples/           text written during training
 plots/             loss.png
+replicas.jsonl     which replicas left and came, when and why (kolossos/launch/supervise.py)
 watch/             where each rank of several is now (kolossos/train/watch/)
 hang.json          who waited where when a run of several ranks hung and was ended
 report/            what `kolossos report` writes
@@ -53,6 +54,10 @@ class RunPaths:
     @property
     def tokenizer_config(self) -> Path:
         return self.folder / TOKENIZER_CONFIG
+
+    @property
+    def replicas(self) -> Path:
+        return self.folder / "replicas.jsonl"
 
     @property
     def metrics(self) -> Path:

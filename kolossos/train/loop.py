@@ -125,6 +125,7 @@ class Loop:
         if self._wrote or not self._writes:
             return
         self._wrote = True
+        self.training.board.take()  # until now the one before has told where the time went
         if self.training.ranks.rank == 0:
             self.recorder.take_over(done)
         self._saved = self._newest_saved(done)
@@ -147,7 +148,7 @@ class Loop:
         due = _is_due(done, self.training.spec.checkpoint.every) or done == self.keep_step
         return due and done < self.training.spec.schedule.steps
 
-    def _watched(self) -> AbstractContextManager[None]:
+    def _watched(self) -> AbstractContextManager[object]:
         training = self.training
         ranks, seconds = training.ranks, training.spec.compute.hang_seconds
         if self.crew is not None:  # the coordinator watches

@@ -7,6 +7,7 @@ each other through it, and one of them holds the folder for all.
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,12 +100,15 @@ def _run_in_seat(
     """`run` on each rank of one replica of several that come and go; whoever started them holds the folder."""
     from kolossos.parallel.membership import speaks
     from kolossos.train.start import start_run
-    from kolossos.train.together import agreed, joined
+    from kolossos.train.together import agreed, joined, use_gpu
 
+    use_gpu(launched.local_rank)
     with joined(launched) as ranks, Interrupt() as interrupt:
         wanted = agreed(ranks, request)
         try:
-            if not seat.begins:  # the one that does has chosen by now what all keep
+            is_there = ranks.gather(is_run_folder(wanted.path))[0]
+            seat = replace(seat, begins=seat.replica == 0 and (seat.life == 0 or not is_there))
+            if not seat.begins:  # the one that does chooses what all keep
                 _wait_for_folder(wanted.path)
                 wanted = agreed(ranks, request)
             outcome = start_run(wanted, watcher, sampler, ranks=ranks, seat=seat, interrupt=interrupt)

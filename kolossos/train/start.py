@@ -62,6 +62,10 @@ def start_run(
     if existing is None and spec.compute.threads == 0:  # a run keeps its number of threads: others make other sums
         spec = spec.with_threads(ranks.gather(free_threads(torch.get_num_threads(), busy_cores))[0])
     require_equal(ranks, spec)
+    if spec.survival.replicas and seat is None:
+        raise InputError(
+            "survival.replicas: replicas that come and go are started by `kolossos launch`; or set it to false"
+        )
     spec, choice = _with_precision(spec, existing, ranks)
     first = agreed(ranks, lambda: first_weights(spec, existing and checkpoints_of(existing)))
     spec = spec.with_init_sha256(first.sha256) if first else spec

@@ -38,8 +38,7 @@ def joined(launched: Launched) -> Iterator[Ranks]:
         yield ALONE
         return
     backend = "gloo"
-    if torch.cuda.is_available():
-        torch.cuda.set_device(launched.local_rank)
+    if use_gpu(launched.local_rank):
         backend = "cpu:gloo,cuda:nccl"
     store = meet(launched)
     dist.init_process_group(backend, store=store, rank=launched.rank, world_size=launched.world, timeout=TIMEOUT)
@@ -57,6 +56,14 @@ def joined(launched: Launched) -> Iterator[Ranks]:
         error = InputError("rank 0 has ended")
         error.said = True
         raise error from lost
+
+
+def use_gpu(number: int) -> bool:
+    """Take this one of the host's GPUs from now on; whether there are any."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(number)
+        return True
+    return False
 
 
 def _speaks(rank: int) -> bool:

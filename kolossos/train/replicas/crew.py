@@ -178,11 +178,9 @@ class Crew:
         source = next(member for member in members if have[member]["done"] == furthest)
         behind = [member for member in members if have[member]["done"] < furthest]
         state = [held_tensor(tensor) for _, tensor in sorted(self.training.state().items())]
-        if self.seat.replica == source:
-            for member in behind:
-                group.send(state, members.index(member))
-        elif self.seat.replica in behind:
-            group.receive(state, members.index(source))
+        if behind:
+            group.bring(state, members.index(source), [members.index(member) for member in behind])
+        if self.seat.replica in behind:
             self.bad_in_a_row = have[source]["bad"]
 
     def _clear(self) -> None:
