@@ -14,7 +14,8 @@ from kolossos.cli.chat import chat
 from kolossos.cli.complete import complete
 from kolossos.cli.evaluate import evaluate
 from kolossos.cli.export import export
-from kolossos.cli.launch import launch
+from kolossos.cli.jobs.chaos import chaos
+from kolossos.cli.jobs.launch import launch
 from kolossos.cli.models import models
 from kolossos.cli.optimise import optimise
 from kolossos.cli.plan import plan
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.command()(train)
 app.command()(launch)
+app.command()(chaos)
 app.command(name="eval")(evaluate)
 app.command()(chat)
 app.command()(complete)

@@ -1,0 +1,1 @@
+"""Commands that start and try jobs of many processes."""
