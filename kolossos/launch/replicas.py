@@ -17,7 +17,7 @@ from multiprocessing.context import ForkServerProcess
 from kolossos.launch.job import STOPPED
 
 FORKED = multiprocessing.get_context("forkserver")
-LOADED_ONCE = ["kolossos.launch.warm"]
+LOADED_ONCE = ["kolossos.launch.warm", "kolossos.cli.main", "kolossos.cli.show.training", "kolossos.serve.sample"]
 
 
 def prepare_environment() -> None:

@@ -27,7 +27,7 @@ from kolossos.train.precision import PrecisionChoice, choose_precision
 from kolossos.train.recorder import Recorder, Sample, Watcher
 from kolossos.train.replicas.crew import Crew
 from kolossos.train.schedule import StepBudget
-from kolossos.train.setup import prepare_training
+from kolossos.train.setup import Training, prepare_training
 from kolossos.train.together import agreed, require_equal
 from kolossos.train.waiting import free_threads
 
@@ -80,7 +80,7 @@ def start_run(
     recorder = Recorder(
         folder,
         watcher,
-        environment_of(training.device, training.dtype, training.compiled, choice),
+        _environment(training, choice, existing if seat and seat.life else None),
         sample=sampler(tokenizer, spec),
         is_writer=ranks.rank == 0 and (seat is None or seat.begins),
     )
@@ -146,6 +146,12 @@ def _go_on(existing: RunFolder, spec: RunSpec, recorder: Recorder) -> None:
     recorder.adopt(spec, stays)
     if before != spec.schedule.steps:
         recorder.say(f"{existing.path}: {spec.schedule.steps:,} steps in place of {before:,}")
+
+
+def _environment(training: Training, choice: PrecisionChoice | None, measured_in: RunFolder | None) -> Environment:
+    """Of this machine; of one that comes back in the middle of a run, as it was measured before."""
+    before = Environment.read(measured_in.files.environment) if measured_in else None
+    return before or environment_of(training.device, training.dtype, training.compiled, choice)
 
 
 def _recorded_choice(folder: RunFolder) -> PrecisionChoice | None:
