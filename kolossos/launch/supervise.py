@@ -82,10 +82,10 @@ class Replicas:
             how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             if code == REFUSED:
                 self._tell({"ending": REFUSED, "why": f"replica {replica.number}: {how}"})
-                return self._end_all(REFUSED)
+                return REFUSED  # what stopped it (a full disk) would stop the others
             self._lose(replica, f"replica {replica.number}: a rank was {how}")
         if all(replica.gone for replica in self.all):
-            return self._end_all(CRASH)
+            return CRASH
         self._end_who_is_left()
         return None
 
@@ -109,17 +109,6 @@ class Replicas:
             if not replica.ended:
                 replica.gone = True
                 replica.end()
-
-    def _end_all(self, code: int) -> int:
-        for replica in self.all:
-            for process in replica.processes:
-                if process.is_alive():
-                    process.terminate()
-        deadline = time.monotonic() + ENDED_BY_FORCE_S
-        while time.monotonic() < deadline and not all(replica.ended for replica in self.all):
-            self.coordinator.tick()
-            time.sleep(TICK_S)
-        return code
 
     def _code(self) -> int:
         """Of a run whose ranks have all ended well, or were lost on the way."""
