@@ -108,6 +108,12 @@ KEYS = {
         "that a rank of several may be in one part of a step while no other goes on; 0: 30 times the longest step so "
         "far, between 60 and 540",
     ),
+    "survival.replicas": (
+        "",
+        "those of `layout.dp_replicate` may leave and come back while the others go on; started by `kolossos launch`",
+    ),
+    "survival.silent_seconds": ("s", "a rank that says nothing for so long is lost, and its replica with it"),
+    "survival.stuck_seconds": ("s", "so is one that stays in one part of a step for so long; 0: it may"),
 }
 """Unit and meaning of keys whose field says nothing of them; a field's own description comes first."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kolossos.chaos.faults import Fault, Kind, draw, free_disk
+from kolossos.chaos.rank import run_rank_aside
 from kolossos.launch.job import REFUSED, STOPPED
 from kolossos.launch.supervise import Log, Replicas
 from kolossos.runs.events import read_events
@@ -86,6 +87,7 @@ class Trial:
                 silent_s=self.silent_s,
                 restarts=10**6,
                 log=heard,
+                target=run_rank_aside,
             )
             code = self._now.run(self._tick)
             expected = self._fault is not None and self._fault[0].ends and code in (STOPPED, REFUSED)

@@ -138,8 +138,6 @@ class Coordinator:
         for replica, life in self.members.items():
             for rank in range(self.ranks):
                 beat = self._heard(replica, life, rank, now)
-                if beat is None:
-                    continue
                 if now - beat.heard_s > self.silent_s:
                     why = f"rank {rank} silent for {now - beat.heard_s:.1f} s (step {beat.step}, {beat.part})"
                 elif self.stuck_s and beat.part not in WAITING and beat.since_s > self.stuck_s:
@@ -150,13 +148,14 @@ class Coordinator:
                 break
         return lost
 
-    def _heard(self, replica: int, life: int, rank: int, now: float) -> Beat | None:
+    def _heard(self, replica: int, life: int, rank: int, now: float) -> Beat:
+        """The last beat of a rank; of one that has said nothing yet, since when that is so."""
         key = f"beat/{replica}/{life}/{rank}"
-        before = self._beats.get((replica, rank))
+        before = self._beats.setdefault((replica, rank), Beat(0, now))
         if not self._store.check([key]):
             return before
         count, part, step, since_s = json.loads(self._store.get(key))
-        if before is None or before.count != count:
+        if before.count != count:
             before = self._beats[replica, rank] = Beat(count, now, part, step, since_s)
         return before
 

@@ -18,9 +18,11 @@ from kolossos.launch.coordinator import Coordinator
 from kolossos.launch.job import REFUSED, STOPPED
 from kolossos.launch.node import CRASH, ENDED_BY_FORCE_S, FORWARDED
 from kolossos.launch.replicas import FORKED, LOADED_ONCE, Replica, prepare_environment, run_rank
+from kolossos.parallel.launched import CUT_OFF, DIFFERS
 from kolossos.runs.paths import RunPaths, is_run_folder
 
 TICK_S = 0.01
+ENDED = {CUT_OFF: "no longer reached the coordinator", DIFFERS: "held other bits than those of the other replicas"}
 SHORT_LIFE_S = 60.0
 
 
@@ -79,11 +81,11 @@ class Replicas:
         for replica in self.all:
             if replica.gone or (code := replica.failure()) is None:
                 continue
-            how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            how = f"was killed by signal {-code}" if code < 0 else ENDED.get(code, f"ended with exit code {code}")
             if code == REFUSED:
                 self._tell({"ending": REFUSED, "why": f"replica {replica.number}: {how}"})
                 return REFUSED  # what stopped it (a full disk) would stop the others
-            self._lose(replica, f"replica {replica.number}: a rank was {how}")
+            self._lose(replica, f"replica {replica.number}: a rank {how}")
         if all(replica.gone for replica in self.all):
             return CRASH
         self._end_who_is_left()

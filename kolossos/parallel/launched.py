@@ -3,6 +3,12 @@
 import os
 from dataclasses import dataclass
 
+CUT_OFF = 76
+"""Exit code of a rank that no longer reaches the coordinator."""
+
+DIFFERS = 77
+"""Exit code of a rank that holds other bits than those of the other replicas."""
+
 
 @dataclass(frozen=True)
 class Launched:

@@ -21,13 +21,11 @@ from datetime import timedelta
 from torch.distributed import PrefixStore, Store, TCPStore
 
 from kolossos.errors import InputError
-from kolossos.parallel.launched import Seat
+from kolossos.parallel.launched import CUT_OFF, Seat
 
 BEAT_S = 0.1
 POLL_S = 0.001
 RESOLVED_S = 5.0  # how long an exchange that failed waits for the coordinator to say why, before it complains
-CUT_OFF = 76
-"""Exit code of a rank that no longer reaches the coordinator."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +113,18 @@ class Membership:
         self.regroup_due |= "regroup" in words
         self.stopping |= "stop" in words
         return "kept" in words
+
+    def words_of_all(self, name: str, word: str) -> dict[int, str] | None:
+        """By member what the rank of this place says under ``name``; None if the epoch ends before all have said it."""
+        epoch, store, quorum = self._epoch, self._store, self.quorum
+        assert quorum is not None
+        keys = {member: f"word/{epoch}/{name}/{self.seat.rank}/{member}" for member in quorum.members}
+        store.set(keys[self.seat.replica], word)
+        while not store.check(list(keys.values())):
+            if self.over:
+                return None
+            time.sleep(POLL_S)
+        return {member: store.get(key).decode() for member, key in keys.items()}
 
     def complain(self, why: str) -> None:
         """An exchange failed: wait for the coordinator to end the epoch; tell it if it knows of nothing."""

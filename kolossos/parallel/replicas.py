@@ -57,7 +57,7 @@ class ReplicaGroup:
 
     def sum_of_counts(self, counts: Tensor) -> Tensor:
         """The sum of whole numbers over the members, exact."""
-        if self._group is None:
+        if self.size == 1:
             return counts
         sums = counts.cpu().clone()
         self._wait(lambda group: group.allreduce([sums]))
@@ -75,7 +75,7 @@ class ReplicaGroup:
         ends = [n * (member + 1) // self.size for member in range(self.size)]
         pieces = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         here = pieces[self.rank]
-        if self._group is None:
+        if self.size == 1:
             received = [list(mine)]
         else:
             sent = torch.cat([vector[piece].cpu() for piece in pieces for vector in mine])
@@ -88,7 +88,7 @@ class ReplicaGroup:
                 list(part.view(len(line), length)) for part, line in zip(came.split(sizes_out), computed, strict=True)
             ]
         piece = _in_order(received, computed, shares)
-        if self._group is None:
+        if self.size == 1:
             return piece
         widest = max(part.stop - part.start for part in pieces)
         padded, gathered = piece.new_zeros(widest), piece.new_empty(widest * self.size)

@@ -28,8 +28,6 @@ def require_survivable(spec: RunSpec, minutes: float | None = None) -> None:
         raise InputError(f"{key} does not go with layout.pp = {layout.pp} yet; set it to 1")
     if minutes is not None:
         raise InputError(f"{key}: the number of steps cannot be chosen by time; set schedule.steps")
-    if spec.compute.compare_replicas_every:
-        raise InputError(f"{key} does not go with compute.compare_replicas_every yet; set it to 0")
 
 
 def require_trainable_precision(precision: str) -> None:

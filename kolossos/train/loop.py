@@ -88,7 +88,8 @@ class Loop:
             if self.budget is not None:
                 now = time.perf_counter()
                 steps = self._refit(self.budget, done, now - step_time, now - start_time)
-            if _is_due(done, spec.compute.compare_replicas_every):
+            every = spec.compute.compare_replicas_every
+            if _is_due(done, every) or (self.crew is not None and every and self._is_save_due(done)):
                 self._compare_replicas(done)
             self._tell(done, TELL_S)
             if _is_due(done, spec.evaluate.every) and done < steps:
@@ -217,7 +218,7 @@ class Loop:
             return
         if self._bad_in_a_row and self.training.wished(not self.training.is_finite()):
             raise self._diverged(f"in step {step}, and the weights are damaged")
-        if self.training.spec.compute.compare_replicas_every:
+        if self.crew is None and self.training.spec.compute.compare_replicas_every:
             self._compare_replicas(step)
         self.training.board.at("checkpoint")
         self.recorder.sync()
@@ -228,7 +229,7 @@ class Loop:
 
     def _compare_replicas(self, step: int) -> None:
         """What differs never becomes a checkpoint."""
-        if differing := self.training.differing_replicas():
+        if differing := self.crew.differing(step) if self.crew else self.training.differing_replicas():
             raise self._stopped(
                 f"{differing} after step {step}", "; leave that host out, and the run goes on from there"
             )

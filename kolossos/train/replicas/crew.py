@@ -5,6 +5,7 @@ it is computed again, by whoever is there then, with the same bits. A replica th
 optimizer by one that has them. One replica writes the run's files; if it is lost, another goes on writing.
 """
 
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from kolossos.model.decoder import Decoder
 from kolossos.model.held import held_tensor
-from kolossos.parallel.launched import Seat
+from kolossos.parallel.launched import DIFFERS, Seat
 from kolossos.parallel.membership import Membership, Quorum
 from kolossos.parallel.replicas import Broken, ReplicaGroup
 from kolossos.parallel.shares import share_of_batch
@@ -23,6 +24,7 @@ from kolossos.train.replicas.step import Work, put_back, units_sent, vectors_of
 from kolossos.train.setup import Training
 from kolossos.train.step import MicroBatch, StepResult
 from kolossos.train.tokens import to_micro_batch
+from kolossos.train.watch.replicas import Differing, digest, odd_ones
 
 END = "the end"
 
@@ -83,6 +85,22 @@ class Crew:
         training.board.at("update")
         result.grad_norm = training.optimizer.step(lr_factor, partial(may_update, result.loss))
         return result
+
+    def differing(self, done: int) -> Differing | None:
+        """Compare the bits of weights and optimizer with those of the other members, after ``done`` steps.
+
+        A replica that differs from most of the others ends here, and comes back with theirs. What is given is a
+        difference of which nobody knows who is right.
+        """
+        said = self._roll.words_of_all(f"bits/{done}", digest(self.training.state()))
+        if said is None:  # the members have just changed: the next time, then
+            return None
+        found = odd_ones([("", bits, f"replica {member}") for member, bits in said.items()])
+        if found is None or not found.sure:
+            return found
+        if f"replica {self.seat.replica}" in {host for _, host in found.ranks}:
+            os._exit(DIFFERS)
+        return None
 
     def finished(self, done: int, wish_to_stop: bool) -> bool:
         """Whether all members have come to the end; False: they have changed, and what is left is to be looked at."""
