@@ -12,11 +12,16 @@ from typing import Any
 from kolossos.chaos.faults import Fault, Kind, draw, free_disk
 from kolossos.chaos.rank import run_rank_aside
 from kolossos.launch.job import REFUSED, STOPPED
+from kolossos.launch.node import CRASH
 from kolossos.launch.supervise import Log, Replicas
 from kolossos.runs.events import read_events
 from kolossos.runs.paths import RunPaths
 
 PATIENCE_S = 240.0  # for a run to recover from one fault
+
+
+class Stuck(Exception):
+    """The run does not recover from a fault."""
 
 
 @dataclass
@@ -89,7 +94,11 @@ class Trial:
                 log=heard,
                 target=run_rank_aside,
             )
-            code = self._now.run(self._tick)
+            try:
+                code = self._now.run(self._tick)
+            except Stuck as stuck:
+                self.say(str(stuck))
+                return CRASH
             expected = self._fault is not None and self._fault[0].ends and code in (STOPPED, REFUSED)
             free_disk(self.folder)
             if not expected:
@@ -111,7 +120,7 @@ class Trial:
         self._look_at_steps(now)
         if self._fault is not None:
             if now - self._fault[2] > PATIENCE_S:
-                raise RuntimeError(f"not recovered from {self._fault[0]} after {PATIENCE_S:g} s")
+                raise Stuck(f"not recovered from {self._fault[0]} after {PATIENCE_S:g} s")
             return
         if len(self.suffered) < self.faults and len(self._members) == self.replicas and self._kept:
             if self._due_s is None:

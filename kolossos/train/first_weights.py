@@ -48,12 +48,13 @@ class FirstWeights:
             )
 
     @torch.no_grad()
-    def begin(self, training: Training, checkpoints: CheckpointFolder) -> None:
+    def begin(self, training: Training, checkpoints: CheckpointFolder, *, save: bool = True) -> None:
         """Give them to the model, and save that as step 0."""
         for name, parameter in training.model.named_parameters():
             held_tensor(parameter).copy_(self.tensors[name][held_slices(parameter)])
-        checkpoints.save(0, training.state())
-        checkpoints.finish()
+        if save:
+            checkpoints.save(0, training.state())
+            checkpoints.finish()
 
 
 def first_weights(spec: RunSpec, checkpoints: CheckpointFolder | None) -> FirstWeights | None:

@@ -63,9 +63,7 @@ def start_run(
         spec = spec.with_threads(ranks.gather(free_threads(torch.get_num_threads(), busy_cores))[0])
     require_equal(ranks, spec)
     if spec.survival.replicas and seat is None:
-        raise InputError(
-            "survival.replicas: replicas that come and go are started by `kolossos launch`; or set it to false"
-        )
+        raise InputError("survival.replicas: such replicas are started by `kolossos launch`; else set it to false")
     spec, choice = _with_precision(spec, existing, ranks)
     first = agreed(ranks, lambda: first_weights(spec, existing and checkpoints_of(existing)))
     spec = spec.with_init_sha256(first.sha256) if first else spec
@@ -91,20 +89,24 @@ def start_run(
             training.spec = folder.spec = spec = spec.fitted(max(LEAST_STEPS, steps))
         agreed(ranks, lambda: _make_or_adopt(wanted, spec, recorder, tokenizer, choice))
         agreed(ranks, lambda: require_run_folder(folder.path))  # made by one, seen by all
-        recorder.say(facts(spec, training.corpus))
-        if training.compiled.startswith("off:"):
-            recorder.say(f"torch.compile is {training.compiled}")
-        if training.compiled == "on" and wanted.minutes is None:
-            recorder.say("compiling: the first step takes longer")
+        _say_what_begins(training, spec, recorder, wanted.minutes)
         checkpoints = checkpoints_of(folder, ranks)
         if first is not None:
-            first.begin(training, checkpoints)
+            first.begin(training, checkpoints, save=seat is None or seat.begins)
             recorder.say(f"beginning with the weights of {first.path}")
         budget = None
         if existing is None and wanted.minutes is not None and spec.layout.world_size == 1:
             budget = StepBudget(60 * wanted.minutes)  # with more ranks each would measure another time
         crew = Crew(seat, spec.layout, training) if seat else None
         return Loop(training, checkpoints, recorder, interrupt or Interrupt(), step_to_keep(spec), budget, crew).run()
+
+
+def _say_what_begins(training: Training, spec: RunSpec, recorder: Recorder, minutes: float | None) -> None:
+    recorder.say(facts(spec, training.corpus))
+    if training.compiled.startswith("off:"):
+        recorder.say(f"torch.compile is {training.compiled}")
+    if training.compiled == "on" and minutes is None:
+        recorder.say("compiling: the first step takes longer")
 
 
 def _with_precision(spec: RunSpec, existing: RunFolder | None, ranks: Ranks) -> tuple[RunSpec, PrecisionChoice | None]:

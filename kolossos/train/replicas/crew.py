@@ -26,7 +26,7 @@ from kolossos.train.step import MicroBatch, StepResult
 from kolossos.train.tokens import to_micro_batch
 from kolossos.train.watch.replicas import Differing, digest, odd_ones
 
-END = "the end"
+READY, END = "ready", "the end"
 
 
 class Crew:
@@ -139,9 +139,18 @@ class Crew:
         return Work(self._model, n_targets, spec.loss, training.dtype, training.sums, add_counts)
 
     def _counted(self, group: ReplicaGroup, counts_LE: Tensor) -> Tensor:
-        board = self.training.board
+        """The sum of ``counts_LE`` over the members.
+
+        All ranks of a replica go on from here to the backward pass, where they wait for each other, or none does.
+        """
+        board, failed = self.training.board, None
         board.at("exchange")
-        counts_LE = group.sum_of_counts(counts_LE)
+        try:
+            counts_LE = group.sum_of_counts(counts_LE)
+        except Broken as broken:
+            failed = broken
+        if self.training.sums.of_number(float(failed is not None), counts_LE.device):
+            raise failed or Broken("another rank of this replica could not exchange")
         board.at("forward and backward")
         return counts_LE
 
@@ -178,10 +187,12 @@ class Crew:
             try:
                 self._group = self._new_group(quorum)
                 self._catch_up(quorum, have, furthest)
-                done = furthest if behind else done
             except Broken as broken:
                 self._roll.complain(str(broken))
                 continue
+            if not self._roll.vote(READY, False):  # all ranks of all members, or none
+                continue
+            done = furthest if behind else done
             self._units = units_of(quorum.members, self.seat.replicas, self.layout.accumulation_steps)
             return done
 
