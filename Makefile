@@ -4,13 +4,19 @@ BIN := .venv/bin
 # of training in `make demo`: as long on every machine, which learns as much in it as it can
 MINUTES ?= 5
 
-.PHONY: demo test test-all lint bench clean
+.PHONY: demo survive test test-all lint bench clean
 
 demo: .venv/installed
 	$(BIN)/kolossos data prepare --out data/stdlib
 	$(BIN)/kolossos train examples/demo.toml --fresh --minutes $(MINUTES)
 	$(BIN)/kolossos complete runs/demo "def read_json(path):" --max-tokens 120 --temperature 0.6
 	$(BIN)/kolossos eval runs/demo
+
+# four replicas train, three times one of their processes is killed, and no number changes
+survive: .venv/installed
+	$(BIN)/kolossos data prepare $$($(BIN)/python -c "import email; print(email.__path__[0])") --vocab-size 1024 \
+		--val-fraction 0.03 --out data/survive
+	$(BIN)/kolossos chaos examples/survive.toml --run runs/survive --fresh --faults 3 --kinds "a rank killed"
 
 test: .venv/installed lint
 	$(BIN)/pytest -n 2 -m "not slow"

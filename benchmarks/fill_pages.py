@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import plan_pages
 import simulate_pages
+from chaos import page as chaos_page
 from pages import RESULTS, ROOT, filled
 
-PAGES = ("README.md", "docs/training.md", "docs/plan.md", "docs/simulate.md")
+PAGES = ("README.md", "docs/training.md", "docs/plan.md", "docs/simulate.md", "docs/survival.md")
 
 
 def time_to_beat() -> str:
@@ -71,11 +72,17 @@ def gpu_step() -> str:
     return "\n".join([*lines, "", f"({where}; bf16, compiled, documents masked)"])
 
 
+def chaos(kind: str = "chaos") -> str:
+    return chaos_page(json.loads(sorted(RESULTS.glob(f"{kind}-2*.json"))[-1].read_text()))
+
+
 FIGURES: dict[str, Callable[[], str]] = {
     "demo": time_to_beat,
     "gpu_step": gpu_step,
     "train_speed": train_speed,
     "train_speed_dense": lambda: train_speed("train_speed_dense"),
+    "chaos": chaos,
+    "survive": lambda: chaos("survive"),
     "moe_against_dense": moe_against_dense,
 }
 

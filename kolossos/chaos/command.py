@@ -13,8 +13,12 @@ from kolossos.errors import InputError, nearest
 from kolossos.launch.job import training_arguments
 from kolossos.launch.replicas import FORKED, LOADED_ONCE, prepare_environment
 from kolossos.runs.lock import only_one
+from kolossos.runs.paths import is_run_folder
 from kolossos.specs.run import load_run
 from kolossos.train.layouts import require_survivable, require_trainable
+
+UNBROKEN, BROKEN = "unbroken", "broken"
+SMALL_DISK = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def run_chaos(
     *,
     kinds: str | None = None,
     seed: int = 0,
+    fresh: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> ChaosOutcome:
     """Train ``run`` twice in ``folder``, which must be new or empty: ``unbroken``, and ``broken`` by faults.
@@ -71,8 +76,12 @@ def run_chaos(
     require_survivable(spec)
     require_trainable(layout, spec.model, layout.world_size)
     chosen = _chosen(kinds, folder)
+    if fresh:
+        for name in (UNBROKEN, BROKEN):
+            if is_run_folder(folder / name):
+                shutil.rmtree(folder / name)
     if folder.exists() and any(place.name != "lost+found" for place in folder.iterdir()):
-        raise InputError(f"{folder}: is not empty; name a new folder")
+        raise InputError(f"{folder} is not empty; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     prepare_environment()
     FORKED.set_forkserver_preload(LOADED_ONCE)
@@ -80,7 +89,7 @@ def run_chaos(
     from kolossos.chaos.trial import Trial, as_json, compared, summary
 
     trials = []
-    for name, n_faults in (("unbroken", 0), ("broken", faults)):
+    for name, n_faults in ((UNBROKEN, 0), (BROKEN, faults)):
         path = folder / name
         say(f"{name}: {layout.dp_replicate} replicas, {spec.schedule.steps} steps, {n_faults} faults")
         trial = Trial(
@@ -126,6 +135,3 @@ def _chosen(kinds: str | None, folder: Path) -> dict[str, Kind]:
 def _own_disk(folder: Path) -> bool:
     """Whether ``folder`` is where a small file system is mounted, that may be filled."""
     return os.path.ismount(folder) and shutil.disk_usage(folder).total < SMALL_DISK
-
-
-SMALL_DISK = 1 << 30

@@ -21,12 +21,13 @@ def chaos(
         str | None, typer.Option(help="Only these, by parts of their names, comma-separated.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the faults.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the two runs of an earlier trial.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print every fault as JSON.")] = False,
 ) -> None:
     """Do random faults to a run on this computer, and compare it with the same run without any.
 
-    The folder is made new; with it on a file system of its own the disk is filled, too. Exit codes: 0 all values and
-    the last weights are those of the unbroken run; 1 they are not, or the run ended otherwise.
+    A run folder on a small file system of its own (a mount of less than a GiB) gets its disk filled, too. Exit codes:
+    0 all values and the last weights are those of the unbroken run; 1 they are not, or the run ended otherwise.
     """
     from kolossos.chaos.command import run_chaos
     from kolossos.cli.show.chaos import show_chaos
@@ -34,7 +35,7 @@ def chaos(
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    outcome = run_chaos(run, overrides or [], folder, faults, every, kinds=kinds, seed=seed, say=say)
+    outcome = run_chaos(run, overrides or [], folder, faults, every, kinds=kinds, seed=seed, fresh=fresh, say=say)
     if json:
         print(json_.dumps(outcome.as_json(), indent=1))
     else:
