@@ -40,8 +40,11 @@ def time_to_beat() -> str:
     return "\n".join([*lines, "", f"({where}; `python benchmarks/time_to_beat.py --minutes {lengths}`)"])
 
 
-def train_speed(kind: str = "train_speed") -> str:
-    newest = sorted(RESULTS.glob(f"{kind}-*.md"))[-1]
+def train_speed(kind: str = "train_speed", precision: str = "") -> str:
+    """The newest results, or the newest in which Kolossos ran in ``precision``."""
+    newest = sorted(file for file in RESULTS.glob(f"{kind}-2*.md") if f"| kolossos | {precision}" in file.read_text())[
+        -1
+    ]
     machine, *tables = newest.read_text().split("\n## ")
     facts = " ".join(machine.split("\n\n")[1:]).replace("\n", " ").strip()
     shown = [re.sub(r"^(.+)\n", r"**\1**\n", table, count=1) for table in tables if not table.startswith("Aims")]
@@ -79,7 +82,8 @@ def chaos(kind: str = "chaos") -> str:
 FIGURES: dict[str, Callable[[], str]] = {
     "demo": time_to_beat,
     "gpu_step": gpu_step,
-    "train_speed": train_speed,
+    "train_speed_bf16": lambda: train_speed(precision="bf16"),
+    "train_speed_fp32": lambda: train_speed(precision="fp32"),
     "train_speed_dense": lambda: train_speed("train_speed_dense"),
     "chaos": chaos,
     "survive": lambda: chaos("survive"),

@@ -54,6 +54,11 @@ class Replica:
         """Whether no process of it is left."""
         return not any(process.is_alive() for process in self.processes)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all of its processes have ended well."""
+        return self.ended and self.failure() is None
+
     def failure(self) -> int | None:
         """The exit code of a rank that has ended otherwise than finished or stopped and saved; None if none has."""
         codes = [process.exitcode for process in self.processes]

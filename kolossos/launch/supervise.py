@@ -59,7 +59,7 @@ class Replicas:
             self._start(replica)
         with self._signals():
             try:
-                while not all(replica.ended for replica in self.all):
+                while not all(replica.gone or replica.finished for replica in self.all):
                     if (code := self._look()) is not None:
                         return code
                     each_tick(self)
@@ -104,7 +104,7 @@ class Replicas:
 
     def _end_who_is_left(self) -> None:
         """When one replica has come to the end all have; whoever still waits for somebody who is gone is ended."""
-        finished = [r for r in self.all if not r.gone and r.ended and r.failure() is None]
+        finished = [replica for replica in self.all if not replica.gone and replica.finished]
         if not finished or time.monotonic() - max(r.ended_s for r in finished) < ENDED_BY_FORCE_S:
             return
         for replica in self.all:

@@ -10,6 +10,7 @@ members update their weights or none does.
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ from torch.distributed import PrefixStore, Store, TCPStore
 from kolossos.errors import InputError
 from kolossos.parallel.launched import CUT_OFF, Seat
 
+CONNECT_S, AGAIN_S, REACHED_S = 5.0, 0.5, 600.0
 BEAT_S = 0.1
 POLL_S = 0.001
 RESOLVED_S = 5.0  # how long an exchange that failed waits for the coordinator to say why, before it complains
@@ -158,6 +160,8 @@ class Membership:
                 lives = {int(member): life for member, life in told["lives"].items()}
                 if lives.get(seat.replica) == seat.life:
                     return Quorum(epoch, tuple(sorted(lives)), told["writer"], lives)
+                if self.quorum is not None:  # the others go on without this life
+                    _cut_off(seat)
                 before = epoch
             time.sleep(POLL_S)
 
@@ -210,8 +214,16 @@ def _cut_off(seat: Seat) -> None:
 
 
 def _connect(seat: Seat) -> Store:
+    """To the coordinator, however long it takes to be reached (ten minutes at most)."""
     host, _, port = seat.coordinator.rpartition(":")
-    try:
-        return TCPStore(host, int(port), is_master=False, wait_for_workers=False, timeout=timedelta(seconds=20))
-    except RuntimeError as error:
-        raise InputError(f"replica {seat.replica}: no coordinator listens at {seat.coordinator}") from error
+    if not host or not port.isdigit():
+        raise InputError(f"KOLOSSOS_COORDINATOR = {seat.coordinator!r}: expected HOST:PORT")
+    deadline = time.monotonic() + REACHED_S
+    while True:
+        try:  # asked by a plain socket first: TCPStore says at length what it could not do
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+            return TCPStore(host, int(port), is_master=False, wait_for_workers=False, timeout=timedelta(seconds=20))
+        except (OSError, RuntimeError):
+            if time.monotonic() > deadline or os.getppid() == 1:  # or whoever started this rank is gone
+                _cut_off(seat)
+            time.sleep(AGAIN_S)
