@@ -3,12 +3,15 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 from kolossos.chaos.faults import DISK_FULL, KINDS, Kind
+from kolossos.chaos.hosts import Hosts, run_rank_on_host
 from kolossos.errors import InputError, nearest
 from kolossos.launch.job import training_arguments
 from kolossos.launch.replicas import FORKED, LOADED_ONCE, prepare_environment
@@ -62,9 +65,12 @@ def run_chaos(
     kinds: str | None = None,
     seed: int = 0,
     fresh: bool = False,
+    on_hosts: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> ChaosOutcome:
     """Train ``run`` twice in ``folder``, which must be new or empty: ``unbroken``, and ``broken`` by faults.
+
+    on_hosts: each replica in a network namespace of its own, whose cable has faults, too.
 
     Raises:
         InputError: a run that cannot be tried so; a folder with something in it; no kind of fault of that name.
@@ -75,21 +81,17 @@ def run_chaos(
         raise InputError(f"{run}: survival.replicas is false: no replica would outlive another")
     require_survivable(spec)
     require_trainable(layout, spec.model, layout.world_size)
-    chosen = _chosen(kinds, folder)
-    if fresh:
-        for name in (UNBROKEN, BROKEN):
-            if is_run_folder(folder / name):
-                shutil.rmtree(folder / name)
-    if folder.exists() and any(place.name != "lost+found" for place in folder.iterdir()):
-        raise InputError(f"{folder} is not empty; name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    hosts = Hosts(f"k{os.getpid()}", layout.dp_replicate) if on_hosts else None
+    known = KINDS | (hosts.kinds() if hosts else {}) | (DISK_FULL if _own_disk(folder) else {})
+    chosen = _chosen(kinds, known)
+    _make_room(folder, fresh)
     prepare_environment()
     FORKED.set_forkserver_preload(LOADED_ONCE)
     forkserver.ensure_running()  # loads torch while this process does
+    from kolossos.chaos.rank import run_rank_aside
     from kolossos.chaos.trial import Trial, as_json, compared, summary
 
-    trials = []
-    for name, n_faults in ((UNBROKEN, 0), (BROKEN, faults)):
+    def tried(name: str, n_faults: int) -> tuple[Trial, int]:
         path = folder / name
         say(f"{name}: {layout.dp_replicate} replicas, {spec.schedule.steps} steps, {n_faults} faults")
         trial = Trial(
@@ -103,13 +105,17 @@ def run_chaos(
             survival.silent_seconds,
             seed,
             say,
+            target=partial(run_rank_on_host, hosts.name) if hosts else run_rank_aside,
+            host=hosts.coordinator if hosts else "127.0.0.1",
         )
         with only_one(path):
-            code = trial.run()
-        if code and not n_faults:
-            raise InputError(f"{path}: the run without faults ended with exit code {code}")
-        trials.append(trial)
-    unbroken, broken = trials
+            return trial, trial.run()
+
+    with hosts.there() if hosts else nullcontext():
+        unbroken, code = tried(UNBROKEN, 0)
+        if code:
+            raise InputError(f"{unbroken.folder}: the run without faults ended with exit code {code}")
+        broken, code = tried(BROKEN, faults)
     return ChaosOutcome(
         as_json(broken.suffered),
         summary(broken.suffered),
@@ -119,8 +125,17 @@ def run_chaos(
     )
 
 
-def _chosen(kinds: str | None, folder: Path) -> dict[str, Kind]:
-    known = KINDS | (DISK_FULL if _own_disk(folder) else {})
+def _make_room(folder: Path, fresh: bool) -> None:
+    """``folder``, new or empty; ``fresh``: without the runs of an earlier trial."""
+    for name in (UNBROKEN, BROKEN):
+        if fresh and is_run_folder(folder / name):
+            shutil.rmtree(folder / name)
+    if folder.exists() and any(place.name != "lost+found" for place in folder.iterdir()):
+        raise InputError(f"{folder} is not empty; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _chosen(kinds: str | None, known: dict[str, Kind]) -> dict[str, Kind]:
     if kinds is None:
         return known
     chosen: dict[str, Kind] = {}

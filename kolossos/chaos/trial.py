@@ -59,6 +59,8 @@ class Trial:
     silent_s: float
     seed: int = 0
     say: Callable[[str], None] = lambda _: None
+    target: Callable[[dict[str, str], list[str]], None] = run_rank_aside
+    host: str = "127.0.0.1"
     suffered: list[Suffered] = field(default_factory=list)
     wall_s: float = 0.0
     _random: random.Random = field(init=False)
@@ -92,7 +94,8 @@ class Trial:
                 silent_s=self.silent_s,
                 restarts=10**6,
                 log=heard,
-                target=run_rank_aside,
+                target=self.target,
+                host=self.host,
             )
             try:
                 code = self._now.run(self._tick)

@@ -30,7 +30,8 @@ class Replicas:
     """``replicas`` of ``ranks`` processes each, which all run ``kolossos`` with ``command``.
 
     restarts: how often each may be started again in a row without having taken part for a minute; then the others go
-    on without it. log: told what happens, as values with a Unix ``time``. begin: makes a rank's process.
+    on without it. log: told what happens, as values with a Unix ``time``. target: what a rank's process
+    calls. host: this computer, as ranks reach it.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class Replicas:
         restarts: int = 3,
         log: Callable[[dict[str, Any]], None] = lambda _: None,
         target: Callable[[dict[str, str], list[str]], None] = run_rank,
+        host: str = "127.0.0.1",
     ):
         self.command, self.ranks, self.restarts, self._target = list(command), ranks, restarts, target
         self._log = log
-        self.coordinator = Coordinator(replicas, ranks, silent_s, stuck_s, tell=self._tell)
+        self.coordinator = Coordinator(replicas, ranks, silent_s, stuck_s, host, tell=self._tell)
         self.all = [Replica(number) for number in range(replicas)]
         self._asked: int | None = None
 

@@ -22,6 +22,9 @@ def chaos(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the faults.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace the two runs of an earlier trial.")] = False,
+    hosts: Annotated[
+        bool, typer.Option("--hosts", help="Each replica in a network namespace of its own (root, Linux).")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print every fault as JSON.")] = False,
 ) -> None:
     """Do random faults to a run on this computer, and compare it with the same run without any.
@@ -35,7 +38,9 @@ def chaos(
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    outcome = run_chaos(run, overrides or [], folder, faults, every, kinds=kinds, seed=seed, fresh=fresh, say=say)
+    outcome = run_chaos(
+        run, overrides or [], folder, faults, every, kinds=kinds, seed=seed, fresh=fresh, on_hosts=hosts, say=say
+    )
     if json:
         print(json_.dumps(outcome.as_json(), indent=1))
     else:
