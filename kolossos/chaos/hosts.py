@@ -1,7 +1,7 @@
 """Each replica on a host of its own: network namespaces on one bridge, and faults of their cables. Needs root, Linux.
 
-The coordinator is outside, at the bridge. A cable is a veth pair. One way is cut by wrong hardware addresses: what is sent to
-them is lost, without anybody hearing of it. Delay and loss need the kernel's netem, and are left out without it.
+The coordinator is outside, at the bridge. A cable is a veth pair. One way is cut by wrong hardware addresses: what is
+sent to them is lost, and nobody hears of it. Delay and loss need the kernel's netem, and are left out without it.
 """
 
 import ctypes

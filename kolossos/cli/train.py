@@ -61,7 +61,7 @@ def train(
         outcome = run_launched(launched, request, display, _sampler)
     if launched.rank == 0 and not outcome.elsewhere:
         show_outcome(outcome, json)
-    _leave(exit_code(outcome), at_once=outcome.at_once)
+    _leave(exit_code(outcome), at_once=outcome.at_once or outcome.leaves_threads)
 
 
 def _leave(code: int, *, at_once: bool) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from torch.distributed import TCPStore
 
+from kolossos.parallel.membership import END
+
 SEEN_EVERY_S = 0.25
 BROKEN_IN_A_ROW = 3
 WAITING = ("exchange", "validation", "checkpoint", "writing", "set-up")
@@ -91,11 +93,16 @@ class Coordinator:
             step, epoch, unix_s = json.loads(self._store.get("kept"))
             self.kept = step, epoch, unix_s
         now = time.monotonic()
-        if now - self._seen_s < SEEN_EVERY_S:
+        if now - self._seen_s < SEEN_EVERY_S or self.is_over:
             return []
         self._seen_s = now
         self._look_for_broken()
         return self._silent_or_stuck(now)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all have come to the end of the run together."""
+        return self.kept[0] == END
 
     def close(self, why: str) -> None:
         """Nobody goes on."""

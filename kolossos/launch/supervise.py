@@ -83,6 +83,10 @@ class Replicas:
         for replica in self.all:
             if replica.gone or (code := replica.failure()) is None:
                 continue
+            if self.coordinator.is_over:
+                replica.end()
+                replica.gone = True
+                continue
             how = f"was killed by signal {-code}" if code < 0 else ENDED.get(code, f"ended with exit code {code}")
             if code == REFUSED:
                 self._tell({"ending": REFUSED, "why": f"replica {replica.number}: {how}"})
@@ -107,7 +111,11 @@ class Replicas:
     def _end_who_is_left(self) -> None:
         """When one replica has come to the end all have; whoever still waits for somebody who is gone is ended."""
         finished = [replica for replica in self.all if not replica.gone and replica.finished]
-        if not finished or time.monotonic() - max(r.ended_s for r in finished) < ENDED_BY_FORCE_S:
+        if (
+            not finished
+            or not self.coordinator.is_over
+            or time.monotonic() - max(r.ended_s for r in finished) < ENDED_BY_FORCE_S
+        ):
             return
         for replica in self.all:
             if not replica.ended:

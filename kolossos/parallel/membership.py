@@ -25,6 +25,9 @@ from kolossos.errors import InputError
 from kolossos.parallel.launched import CUT_OFF, Seat
 
 CONNECT_S, AGAIN_S, REACHED_S = 5.0, 0.5, 600.0
+READY, END = "ready", "the end"
+"""What is voted for beside steps: that an epoch can begin, and that the run is over."""
+
 BEAT_S = 0.1
 POLL_S = 0.001
 RESOLVED_S = 5.0  # how long an exchange that failed waits for the coordinator to say why, before it complains

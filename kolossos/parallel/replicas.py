@@ -30,7 +30,7 @@ class Broken(Exception):
 
 
 _left: list[object] = []
-"""Groups with an exchange under way that nothing interrupts; to give one up would wait for it."""
+"""Exchanges under way that nothing interrupts."""
 
 
 def anything_left() -> bool:
@@ -114,10 +114,8 @@ class ReplicaGroup:
             tensor.detach().copy_(came.view(tensor.shape))
 
     def leave(self) -> None:
-        """Use the group no more; what is under way in it cannot be waited for."""
-        if self._group is not None:
-            _left.append(self._group)
-            self._group = None
+        """Use the group no more."""
+        self._group = None
 
     def _wait(self, begin: Callable[[Any], dist.Work]) -> None:
         if self._group is None:
@@ -127,7 +125,7 @@ class ReplicaGroup:
             started = time.monotonic()
             while not work.is_completed():
                 if self._over():
-                    _left.append(work)
+                    _left.append((work, self._group))  # to let it go would wait for it
                     raise Broken("the membership has changed")
                 time.sleep(PAUSES_S[time.monotonic() - started > HASTE_S])
             work.wait()

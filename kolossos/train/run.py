@@ -99,6 +99,7 @@ def _run_in_seat(
 ) -> Outcome:
     """`run` on each rank of one replica of several that come and go; whoever started them holds the folder."""
     from kolossos.parallel.membership import speaks
+    from kolossos.parallel.replicas import anything_left
     from kolossos.train.start import start_run
     from kolossos.train.together import agreed, joined, use_gpu
 
@@ -112,6 +113,7 @@ def _run_in_seat(
                 _wait_for_folder(wanted.path)
                 wanted = agreed(ranks, request)
             outcome = start_run(wanted, watcher, sampler, ranks=ranks, seat=seat, interrupt=interrupt)
+            outcome.leaves_threads = anything_left()
             outcome.elsewhere |= outcome.nothing_to_do and seat.replica > 0
             return outcome
         except StoppedAtOnce as stopped:

@@ -37,6 +37,7 @@ class Outcome:
     step: of the last checkpoint, where the run goes on. evaluation: of the whole validation split, at the end only;
     None where nothing was held out. nothing_to_do: the run was finished before. stopped_by: the signal that ended it.
     at_once: it came twice, or before the first step, so that nothing more was saved. elsewhere: another process tells.
+    leaves_threads: some still wait for one who is gone, and are not waited for.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class Outcome:
     stopped_by: signal.Signals | None = None
     at_once: bool = False
     elsewhere: bool = False
+    leaves_threads: bool = False
 
 
 def finished_outcome(folder: RunFolder, spec: RunSpec) -> Outcome | None:

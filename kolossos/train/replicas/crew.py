@@ -14,7 +14,7 @@ from torch import Tensor
 from kolossos.model.decoder import Decoder
 from kolossos.model.held import held_tensor
 from kolossos.parallel.launched import DIFFERS, Seat
-from kolossos.parallel.membership import Membership, Quorum
+from kolossos.parallel.membership import END, READY, Membership, Quorum
 from kolossos.parallel.replicas import Broken, ReplicaGroup
 from kolossos.parallel.shares import share_of_batch
 from kolossos.parallel.units import Unit, units_of
@@ -25,8 +25,6 @@ from kolossos.train.setup import Training
 from kolossos.train.step import MicroBatch, StepResult
 from kolossos.train.tokens import to_micro_batch
 from kolossos.train.watch.replicas import Differing, digest, odd_ones
-
-READY, END = "ready", "the end"
 
 
 class Crew:
