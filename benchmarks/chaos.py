@@ -3,7 +3,7 @@
     python benchmarks/chaos.py RUN.toml --run DIR --faults 200      # options are those of `kolossos chaos`
     python benchmarks/chaos.py --from OUTCOME.json --command "..."  # of a trial whose `--json` was kept
 
-Into benchmarks/results/chaos-DATE.json, from which docs/survival.md and README.md are filled.
+Into benchmarks/results/chaos-DATE.json (survive- for a few faults, hosts- with --hosts), from which docs/survival.md and README.md are filled.
 """
 
 import json
@@ -30,7 +30,7 @@ def main() -> None:
         done = subprocess.run([sys.executable, "-m", "kolossos", "chaos", *given, "--json"], stdout=subprocess.PIPE)
         outcome = json.loads(done.stdout)
     now = datetime.now(UTC)
-    kind = "survive" if len(outcome["faults"]) < FEW else "chaos"
+    kind = "hosts" if "--hosts" in command else "survive" if len(outcome["faults"]) < FEW else "chaos"
     file = RESULTS / f"{kind}-{now:%Y-%m-%d-%H%M}.json"
     file.write_text(
         json.dumps({"command": command, "date": now.isoformat(), "machine": describe(), **outcome}, indent=1) + "\n"

@@ -87,6 +87,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "train_speed_dense": lambda: train_speed("train_speed_dense"),
     "chaos": chaos,
     "survive": lambda: chaos("survive"),
+    "hosts": lambda: chaos("hosts"),
     "moe_against_dense": moe_against_dense,
 }
 

@@ -10,7 +10,11 @@ from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event
 
 from kolossos.cli.show.training import TrainingDisplay
+from kolossos.runs.environment import Environment
+from kolossos.runs.events import read_events
+from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import RunSpec, load_run
+from kolossos.train.recorder import Recorder
 
 
 class Cut(BaseException):
@@ -116,3 +120,28 @@ def test_the_plot_is_titled_and_the_sample_begun_by_the_run_itself(
     warning = little_training(tmp_path / "mine")
     assert warning is not None
     assert "has seen 512 tokens in 2 steps" in warning
+
+
+def test_who_goes_on_writing_adds_what_the_one_before_had_not_written(run_spec: RunSpec, tmp_path: Path) -> None:
+    spec = load_run_folder(run_spec, tmp_path)
+    before, after = (recorder_of(spec, is_writer=is_writer) for is_writer in (True, False))
+    with after.recording(0):
+        with before.recording(0):
+            for step in (1, 2, 3):
+                after.step(step, {"loss": float(step)}, 0.1)
+                if step < 3:  # its process ends between the step and its event
+                    before.step(step, {"loss": float(step)}, 0.1)
+        after.take_over(3)
+        after.step(4, {"loss": 4.0}, 0.1)
+    events = read_events(spec.files.metrics, "train")
+    assert [(event["step"], event["loss"]) for event in events] == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+    assert shown_steps(spec.files.tensorboard, "train/loss") == [1, 2, 3, 4]
+
+
+def load_run_folder(spec: RunSpec, path: Path) -> RunFolder:
+    (path / "tokenizer.json").write_text("{}")
+    return RunFolder.create(path / "run", spec, path / "tokenizer.json")
+
+
+def recorder_of(folder: RunFolder, *, is_writer: bool) -> Recorder:
+    return Recorder(folder, Listener(), Environment(measured_peak_flops=1e9), is_writer=is_writer)
