@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import plan_pages
 import simulate_pages
-from chaos import page as chaos_page
 from pages import RESULTS, ROOT, filled
+from robustness.chaos import page as chaos_page
 
 PAGES = ("README.md", "docs/training.md", "docs/plan.md", "docs/simulate.md", "docs/survival.md")
 

@@ -1,6 +1,6 @@
 """Files changed at random are read or refused in one line, without a traceback and without private text.
 
-``benchmarks/fuzz_readers.py`` does the same many thousand times.
+``benchmarks/robustness/fuzz_readers.py`` does the same many thousand times.
 """
 
 import subprocess

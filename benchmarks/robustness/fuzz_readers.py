@@ -1,6 +1,6 @@
 """Every reader of data against files changed at random: how many were read, how many refused in one line, and the rest.
 
-    python benchmarks/fuzz_readers.py --inputs 50000 --parquet 5000
+    python benchmarks/robustness/fuzz_readers.py --inputs 50000 --parquet 5000
 
 There must be no traceback and no private text; the peak of memory is printed. Input i is made from the number i, so a
 failure is seen again with ``--first i --inputs 1``.
@@ -16,7 +16,7 @@ import time
 import traceback
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1] / "tests" / "data"
+TESTS = Path(__file__).parents[2] / "tests" / "data"
 sys.path.insert(0, str(TESTS))
 
 from fuzz_inputs import MARKER, read_input, write_input  # noqa: E402  # pyright: ignore[reportMissingImports]

@@ -1,9 +1,10 @@
 """A run under random faults of every kind, written down: what each did, and that no bit of the run changed.
 
-    python benchmarks/chaos.py RUN.toml --run DIR --faults 200      # options are those of `kolossos chaos`
-    python benchmarks/chaos.py --from OUTCOME.json --command "..."  # of a trial whose `--json` was kept
+    python benchmarks/robustness/chaos.py RUN.toml --run DIR --faults 200      # options are those of `kolossos chaos`
+    python benchmarks/robustness/chaos.py --from OUTCOME.json --command "..."  # of a trial whose `--json` was kept
 
-Into benchmarks/results/chaos-DATE.json (survive- for a few faults, hosts- with --hosts), from which docs/survival.md and README.md are filled.
+Into benchmarks/results/chaos-DATE.json (survive- for a few faults, hosts- with --hosts), from which docs/survival.md and
+README.md are filled.
 """
 
 import json
@@ -12,6 +13,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from machine import describe
 from pages import RESULTS
