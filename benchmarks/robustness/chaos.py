@@ -3,8 +3,8 @@
     python benchmarks/robustness/chaos.py RUN.toml --run DIR --faults 200      # options are those of `kolossos chaos`
     python benchmarks/robustness/chaos.py --from OUTCOME.json --command "..."  # of a trial whose `--json` was kept
 
-Into benchmarks/results/chaos-DATE.json (survive- for a few faults, hosts- with --hosts), from which docs/survival.md and
-README.md are filled.
+Into benchmarks/results/chaos-DATE.json (survive- for a few faults, hosts- with --hosts); docs/survival.md and
+README.md are filled from there.
 """
 
 import json
