@@ -18,7 +18,11 @@ INCORRECT = NOT_HELPFUL_TAGS.index("notHelpfulIncorrect")
 
 @dataclass(frozen=True)
 class Sides:
-    """Answers by the sign of the rater's factor (zero counts as positive), shape N."""
+    """Answers by the sign of the rater's factor (zero counts as positive), shape N.
+
+    Means and shares are float32, as in the official outputs: the rules compare them with 0.4 and 0.3, which small counts hit
+    exactly, and (0.2 + 0.4) / 2 is above 0.3 in float64.
+    """
 
     fewest_raters_N: np.ndarray
     negative_mean_N: np.ndarray
@@ -51,7 +55,13 @@ def sides(ratings: Ratings, size: int, factor_P: np.ndarray, counted_P: np.ndarr
     net = np.maximum(np.minimum(net_neg, net_pos), 0.0)
     total = n_neg + n_pos
     return Sides(
-        np.minimum(n_neg, n_pos), mean_neg, mean_pos, net, net / np.maximum(total, 1), sampled_neg, sampled_pos
+        fewest_raters_N=np.minimum(n_neg, n_pos),
+        negative_mean_N=mean_neg.astype(np.float32),
+        positive_mean_N=mean_pos.astype(np.float32),
+        net_helpful_N=net,
+        net_helpful_share_N=(net / np.maximum(total, 1)).astype(np.float32),
+        sampled_negative_N=sampled_neg,
+        sampled_positive_N=sampled_pos,
     )
 
 
