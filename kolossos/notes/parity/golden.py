@@ -12,7 +12,7 @@ from kolossos.notes.score.columns import Participants, World
 from kolossos.notes.score.final_round import RaterParameters
 from kolossos.notes.score.prepare import prepare
 from kolossos.notes.tables.library import polars
-from kolossos.notes.tables.read import read_tables
+from kolossos.notes.tables.read import Tables, read_tables
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +29,11 @@ class Golden:
     folder: Path
     world: World
     figures: dict[str, Any]
+    tables: Tables
+
+    def core_figures(self) -> dict[str, Any]:
+        """The figures of the official core run (seed 1)."""
+        return self.figures.get("core", {}).get("seed1", self.figures)
 
     def stored(self, name: str) -> "pl.DataFrame | None":
         """The stored table ``name``, or None where the set has none."""
@@ -49,7 +54,8 @@ def open_golden(folder: Path) -> list[Golden]:
         figures = json.loads(result.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{result} is not JSON: {error}") from error
-    found = [Golden(figures.get("name", folder.name), folder, prepare(read_tables(folder, hashes=False)), figures)]
+    tables = read_tables(folder, hashes=False)
+    found = [Golden(figures.get("name", folder.name), folder, prepare(tables), figures, tables)]
     for state in STATES:
         if (folder / state).is_dir():
             found.append(_moment(folder, state, figures))
@@ -69,7 +75,7 @@ def _moment(folder: Path, state: str, figures: dict[str, Any]) -> Golden:
     tables = tables.__class__(
         **{**tables.__dict__, "notes": tables.notes.filter(before), "ratings": tables.ratings.filter(before)}
     )
-    return Golden(f"{figures.get('name', folder.name)} {state}", folder / state, prepare(tables, cutoff), about)
+    return Golden(f"{figures.get('name', folder.name)} {state}", folder / state, prepare(tables, cutoff), about, tables)
 
 
 def _same_moment(key: str, state: str) -> bool:
@@ -99,14 +105,13 @@ def official_raters(golden: Golden, participants: Participants) -> RaterParamete
         InputError: the set does not hold them.
     """
     table = golden.stored("prescoring_raters")
-    core = golden.figures.get("core", {}).get("seed1", golden.figures)
+    core = golden.core_figures()
     if table is None or "globalIntercept" not in core:
         raise InputError(f"{golden.folder} holds no prescoring_raters or no global intercept")
     at = codes(table["raterParticipantId"].to_numpy(), participants.id_P)
 
-    def column(name: str, fill: float = float("nan")) -> np.ndarray:
-        values = table[name].cast(polars().Float64).fill_null(float("nan")).to_numpy()
-        return spread(values, at, len(participants), fill)
+    def column(name: str) -> np.ndarray:
+        return spread(numbers(table, name), at, len(participants))
 
     return RaterParameters(
         intercept_P=column("internalRaterIntercept"),
@@ -117,3 +122,8 @@ def official_raters(golden: Golden, participants: Participants) -> RaterParamete
         mu=float(core["globalIntercept"]),
         ratings_per_note=core["finalRoundNumRatings"] / core["finalRoundNumNotes"],
     )
+
+
+def numbers(table: "pl.DataFrame", name: str) -> np.ndarray:
+    """A column as float64, NaN where it is missing."""
+    return table[name].cast(polars().Float64).fill_null(float("nan")).to_numpy()

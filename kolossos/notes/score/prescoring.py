@@ -6,11 +6,12 @@ import numpy as np
 
 from kolossos.errors import InputError
 from kolossos.notes.score.columns import CRH, Ratings, World
-from kolossos.notes.score.diligence import DiligenceState, fit_diligence
+from kolossos.notes.score.diligence import fit_diligence
 from kolossos.notes.score.evidence import incorrect_habit, tag_totals
 from kolossos.notes.score.factorisation import Fit, Start, fit
 from kolossos.notes.score.filters import enough_ratings, steady_ratings
 from kolossos.notes.score.final_round import RaterParameters
+from kolossos.notes.score.frozen import Frozen
 from kolossos.notes.score.harassment import harassment_scores
 from kolossos.notes.score.helpfulness import Helpfulness, harassment_penalty, helpfulness, valid_ratings
 from kolossos.notes.score.judge import context_columns, in_model
@@ -30,9 +31,7 @@ class Prescoring:
     second: Fit
     helpfulness: Helpfulness
     harassment_N: np.ndarray
-    raters: RaterParameters
-    tag_thresholds: dict[str, float]
-    diligence: DiligenceState
+    frozen: Frozen
 
 
 def first_fit(world: World, training: Ratings) -> Fit:
@@ -90,7 +89,7 @@ def prescore(world: World) -> Prescoring:
     )
     thresholds = tag_thresholds(ratings, second, verdicts)
     diligence = fit_diligence(kept, second.rater_factor_P, n_notes)
-    return Prescoring(first, verdicts, second, helpful, harassment_N, raters, thresholds, diligence)
+    return Prescoring(first, verdicts, second, helpful, harassment_N, Frozen(raters, thresholds, diligence))
 
 
 def _helpfulness(

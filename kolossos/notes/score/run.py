@@ -7,6 +7,7 @@ import numpy as np
 from kolossos.notes.score.columns import World
 from kolossos.notes.score.diligence import score_diligence
 from kolossos.notes.score.final_round import final_ratings
+from kolossos.notes.score.frozen import Frozen
 from kolossos.notes.score.gaussian import GaussianScores, gaussian_scores
 from kolossos.notes.score.judge import CoreScores, in_model, judge
 from kolossos.notes.score.meta import FinalStatuses, final_statuses
@@ -24,14 +25,15 @@ class Scoring:
     final: FinalStatuses
 
 
-def core_scores(world: World, prescoring: Prescoring, pseudo_raters: bool = False) -> CoreScores:
-    """The final round of the core model on ``world``, with raters and thresholds from ``prescoring``.
+def core_scores(world: World, frozen: Frozen, pseudo_raters: bool = False) -> CoreScores:
+    """The final round of the core model on ``world``, with raters and thresholds as ``frozen`` by prescoring.
 
-    The two may come from different moments: production prescores rarely and scores often.
+    The two may come from different moments (`kolossos.notes.score.frozen.carry`): production prescores rarely and scores
+    often.
     """
-    used = final_ratings(in_model(world), len(world.notes), prescoring.raters)
-    diligence_N = score_diligence(used, prescoring.diligence, world.notes.id_N)
-    return judge(world, prescoring.raters, prescoring.tag_thresholds, diligence_N, pseudo_raters)
+    used = final_ratings(in_model(world), len(world.notes), frozen.raters)
+    diligence_N = score_diligence(used, frozen.diligence, world.notes.id_N)
+    return judge(world, frozen.raters, frozen.tag_thresholds, diligence_N, pseudo_raters)
 
 
 def score(world: World, pseudo_raters: bool = False, wait: bool = True) -> Scoring:
@@ -45,9 +47,9 @@ def score(world: World, pseudo_raters: bool = False, wait: bool = True) -> Scori
         InputError: the ratings do not suffice for a fit.
     """
     prescoring = prescore(world)
-    core = core_scores(world, prescoring, pseudo_raters)
+    core = core_scores(world, prescoring.frozen, pseudo_raters)
     return Scoring(
-        world, prescoring, core, gaussian_scores(world, prescoring.raters), final_statuses(world, core, wait)
+        world, prescoring, core, gaussian_scores(world, prescoring.frozen.raters), final_statuses(world, core, wait)
     )
 
 
