@@ -39,7 +39,7 @@ def compare_final(golden: Golden) -> dict[str, Any] | None:
     found |= _official(ours, core, at)
     verdicts = apply_rules(core_rules(tag_thresholds(golden)), official_columns(core))
     found["rulesOnOfficialIntercepts"] = _same_rules(verdicts, core, "")
-    if "coreNoteInterceptMax" in core.columns:
+    if "coreRatingStatus_pseudo" in core.columns:
         bounds = pseudo_rater_bounds(in_model(world), len(world.notes), raters)
         found["largestBoundDifference"] = _largest(bounds.highest_N[at], numbers(core, "coreNoteInterceptMax"))
         verdicts = apply_rules(core_rules(tag_thresholds(golden), True), official_columns(core))
