@@ -115,8 +115,7 @@ def read_file(path: Path, schema: TableSchema, hashes: bool = True) -> tuple["pl
         InputError: unreadable, a required column absent, or a cell of the wrong type (file, row and column are named).
     """
     pl = polars()
-    scan = _scan(path)
-    header = _header(path, scan)
+    scan, header = _headed(path)
     known = schema.by_any_name()
     source: dict[str, str] = {}
     for name in header:
@@ -150,16 +149,22 @@ def _scan(path: Path) -> "pl.LazyFrame":
     pl = polars()
     if path.suffix == ".parquet":
         return pl.scan_parquet(path)
-    return pl.scan_csv(path, separator="\t", infer_schema=False, quote_char='"', missing_utf8_is_empty_string=False)
+    return pl.scan_csv(path, separator="\t", infer_schema=False, quote_char='"')
 
 
-def _header(path: Path, scan: "pl.LazyFrame") -> list[str]:
+def _headed(path: Path) -> tuple["pl.LazyFrame", list[str]]:
+    """The file, not yet read, and its column names without spaces around them or a byte order mark."""
     pl = polars()
     try:
-        names = scan.collect_schema().names()
+        scan = _scan(path)
+        given = scan.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(f"{path} cannot be read as {_form(path)}: {_first_line(error)}") from error
-    return [name.strip().lstrip("\ufeff") for name in names]
+    names = [name.strip().lstrip("\ufeff") for name in given]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{path} has the column {twice[0]} twice")
+    return (scan if names == given else scan.rename(dict(zip(given, names, strict=True)))), names
 
 
 def _form(path: Path) -> str:
