@@ -38,6 +38,12 @@ FAULTS = (
 )
 
 
+def _text(values: np.ndarray) -> "pl.Series":
+    """A text column, also where every cell is empty."""
+    pl = polars()
+    return pl.Series(values.tolist(), dtype=pl.String)
+
+
 def _written(world: Synthetic) -> np.ndarray:
     return np.flatnonzero(~world.notes.deleted_N)
 
@@ -49,10 +55,10 @@ def notes_table(world: Synthetic) -> "pl.DataFrame":
     misleading = ~notes.not_misleading_N[kept]
     columns: dict[str, Any] = {
         "noteId": notes.id_N[kept],
-        "noteAuthorParticipantId": world.people.id_P[notes.author_N[kept]],
+        "noteAuthorParticipantId": _text(world.people.id_P[notes.author_N[kept]]),
         "createdAtMillis": notes.created_N[kept],
         "tweetId": notes.post_N[kept],
-        "classification": np.where(misleading, MISLEADING, NOT_MISLEADING).astype(object),
+        "classification": _text(np.where(misleading, MISLEADING, NOT_MISLEADING)),
         "believable": [None] * len(kept),
         "harmful": [None] * len(kept),
         "validationDifficulty": [None] * len(kept),
@@ -80,27 +86,27 @@ def ratings_table(world: Synthetic) -> "pl.DataFrame":
     zero = np.zeros(len(a.note_R), np.int8)
     columns: dict[str, Any] = {
         "noteId": world.notes.id_N[a.note_R],
-        "raterParticipantId": ids[a.rater_R],
+        "raterParticipantId": _text(ids[a.rater_R]),
         "createdAtMillis": a.created_R,
         "version": zero + 2,
         "agree": zero,
         "disagree": zero,
         "helpful": zero,
         "notHelpful": zero,
-        "helpfulnessLevel": level,
+        "helpfulnessLevel": _text(level),
     }
     for k, tag in enumerate(HELPFUL_TAGS):
         columns[tag] = a.helpful_tags_RT[:, k].astype(np.int8)
     for k, tag in enumerate(NOT_HELPFUL_TAGS):
         columns[tag] = a.not_helpful_tags_RT[:, k].astype(np.int8)
     columns["ratedOnTweetId"] = world.notes.post_N[a.note_R]
-    columns["ratingSourceBucketed"] = np.where(a.sampled_R, "POPULATION_SAMPLED", "DEFAULT").astype(object)
+    columns["ratingSourceBucketed"] = _text(np.where(a.sampled_R, "POPULATION_SAMPLED", "DEFAULT"))
     columns["suggestion"] = pl.Series([None] * len(a.note_R), dtype=pl.String)
     columns["suggestionId"] = pl.Series([None] * len(a.note_R), dtype=pl.Int64)
     table = pl.DataFrame(columns)
     unknown = table[: len(dirt.unknown_note)].with_columns(
         pl.Series("noteId", dirt.unknown_note[: table.height]),
-        pl.Series("raterParticipantId", ids[dirt.unknown_rater[: table.height]]),
+        _text(ids[dirt.unknown_rater[: table.height]]).alias("raterParticipantId"),
         pl.Series("createdAtMillis", dirt.unknown_time[: table.height]),
     )
     whole = pl.concat([table, table[dirt.repeated.tolist()], unknown])
@@ -115,26 +121,26 @@ def history_table(world: Synthetic) -> "pl.DataFrame":
     none = np.full(n, np.nan)
     newest = float(world.answers.created_R.max()) if len(world.answers.created_R) else float(notes.created_N.max())
     old = newest - notes.created_N > LOCK_MILLIS
-    decided_text = np.where(status == NMR, None, status)
+    decided_text = _text(np.where(status == NMR, None, status))
     never = pl.Series([None] * n, dtype=pl.String)
     return pl.DataFrame(
         {
             "noteId": notes.id_N,
-            "noteAuthorParticipantId": world.people.id_P[notes.author_N],
+            "noteAuthorParticipantId": _text(world.people.id_P[notes.author_N]),
             "createdAtMillis": notes.created_N,
             "timestampMillisOfFirstNonNMRStatus": decided,
             "firstNonNMRStatus": decided_text,
             "timestampMillisOfCurrentStatus": np.full(n, newest),
-            "currentStatus": status,
+            "currentStatus": _text(status),
             "timestampMillisOfLatestNonNMRStatus": decided,
             "mostRecentNonNMRStatus": decided_text,
             "timestampMillisOfStatusLock": np.where(old, notes.created_N + LOCK_MILLIS, np.nan),
-            "lockedStatus": np.where(old, status, None),
+            "lockedStatus": _text(np.where(old, status, None)),
             "timestampMillisOfRetroLock": none,
-            "currentCoreStatus": status,
+            "currentCoreStatus": _text(status),
             "currentExpansionStatus": never,
             "currentGroupStatus": never,
-            "currentDecidedBy": np.full(n, "CoreModel (v1.1)", dtype=object),
+            "currentDecidedBy": ["CoreModel (v1.1)"] * n,
             "currentModelingGroup": none,
             "timestampMillisOfMostRecentStatusChange": np.where(np.isnan(decided), -1.0, decided),
             "timestampMillisOfNmrDueToMinStableCrhTime": np.where(status == CRH, -1.0, np.nan),
@@ -174,12 +180,12 @@ def enrollment_table(world: Synthetic) -> "pl.DataFrame":
     number = len(kept)
     return pl.DataFrame(
         {
-            "participantId": people.id_P[kept],
-            "enrollmentState": np.full(number, "earnedIn", dtype=object),
+            "participantId": _text(people.id_P[kept]),
+            "enrollmentState": ["earnedIn"] * number,
             "successfulRatingNeededToEarnIn": np.full(number, 5),
             "timestampOfLastStateChange": np.full(number, 1_700_000_000_000),
             "timestampOfLastEarnOut": np.full(number, 1.0),
-            "modelingPopulation": np.full(number, "CORE", dtype=object),
+            "modelingPopulation": ["CORE"] * number,
             "modelingGroup": people.group_P[kept],
             "numberOfTimesEarnedOut": np.zeros(number, np.int64),
         },
@@ -204,7 +210,7 @@ def truth_tables(world: Synthetic) -> dict[str, "pl.DataFrame"]:
         ),
         "truth_raters": pl.DataFrame(
             {
-                "raterParticipantId": people.id_P,
+                "raterParticipantId": _text(people.id_P),
                 "factor": people.factor_P,
                 "intercept": people.intercept_P,
                 "noise": people.noise_P,
