@@ -17,7 +17,9 @@ def print_read(tables: "Tables", found: list["Contradiction"]) -> None:
     """Files with rows and hashes; header differences; contradictions that occur."""
     files = Table("table", "file", "rows", "bytes", "sha256")
     for file in tables.files:
-        files.add_row(file.table, printable(Path(file.path).name), f"{file.rows:,}", f"{file.bytes:,}", file.sha256[:12])
+        files.add_row(
+            file.table, printable(Path(file.path).name), f"{file.rows:,}", f"{file.bytes:,}", file.sha256[:12]
+        )
     console = table_console()
     console.print(files)
     for file in tables.files:

@@ -1,4 +1,4 @@
-"""Layer (c): the whole chain from tables to statuses, against the official run and what another of its seeds reaches."""
+"""Layer (c): the whole chain from tables to statuses, against the official run and another of its seeds."""
 
 from dataclasses import dataclass
 from typing import Any

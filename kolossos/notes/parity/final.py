@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kolossos.notes.parity.golden import Golden, codes, numbers, official_raters, spread
-from kolossos.notes.score.diligence import DiligenceState, score_diligence
 from kolossos.notes.score.final_round import final_ratings, pseudo_rater_bounds
 from kolossos.notes.score.judge import CoreScores, in_model, judge
+from kolossos.notes.score.models.diligence import DiligenceState, score_diligence
 from kolossos.notes.score.rules import Verdicts, apply_rules, core_rules, derived
 from kolossos.notes.tables.schema import NOT_MISLEADING
 
@@ -78,7 +78,9 @@ def _official(ours: CoreScores, core: "pl.DataFrame", at: np.ndarray) -> dict[st
         "populationSampled": ("interceptPopulationSampled", "coreNoteInterceptPopulationSampled"),
     }
     return {
-        "largestInterceptDifferenceToOfficial": _largest(ours.notes.intercept_N[at], numbers(core, "coreNoteIntercept")),
+        "largestInterceptDifferenceToOfficial": _largest(
+            ours.notes.intercept_N[at], numbers(core, "coreNoteIntercept")
+        ),
         "largestFactorDifferenceToOfficial": _largest(ours.notes.factor_N[at], numbers(core, "coreNoteFactor1")),
         "statusesOfOfficial": float((ours.verdicts.status_N[at] == core["coreRatingStatus"].to_numpy()).mean()),
         "largestRefitDifference": {

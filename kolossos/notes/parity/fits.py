@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from kolossos.notes.parity.golden import Golden, codes, numbers, spread
-from kolossos.notes.score.factorisation import Fit, Start, fit
-from kolossos.notes.score.filters import enough_ratings
+from kolossos.notes.score.models.factorisation import Fit, Start, fit
+from kolossos.notes.score.models.filters import enough_ratings
 from kolossos.notes.score.prepare import prepare
 
 LOSS_TOLERANCE, PARAMETER_TOLERANCE = 1e-6, 1e-4

@@ -1,7 +1,7 @@
 """What the scorer works on: ratings, notes and participants as arrays, coded by integers.
 
-Shape suffixes: R ratings, N notes, P participants (raters and authors). Ratings are sorted by note, then rater, so that no
-result depends on the order of rows in a file.
+Shape suffixes: R ratings, N notes, P participants (raters and authors). Ratings are sorted by note, then rater, so
+that no result depends on the order of rows in a file.
 """
 
 from dataclasses import dataclass, fields

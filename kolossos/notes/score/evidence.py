@@ -20,8 +20,8 @@ INCORRECT = NOT_HELPFUL_TAGS.index("notHelpfulIncorrect")
 class Sides:
     """Answers by the sign of the rater's factor (zero counts as positive), shape N.
 
-    Means and shares are float32, as in the official outputs: the rules compare them with 0.4 and 0.3, which small counts hit
-    exactly, and (0.2 + 0.4) / 2 is above 0.3 in float64.
+    Means and shares are float32, as in the official outputs: the rules compare them with 0.4 and 0.3, which small
+    counts hit exactly, and (0.2 + 0.4) / 2 is above 0.3 in float64.
     """
 
     fewest_raters_N: np.ndarray
@@ -85,8 +85,8 @@ def tag_totals(
 ) -> TagTotals:
     """Not-helpful tags of each note, each weighted by how near its rater is to the note.
 
-    Factors of notes and raters are standardised apart; a rating at distance d weighs 1 / (1 + (d / p40)^5), where p40 is the
-    40th percentile of all distances.
+    Factors of notes and raters are standardised apart; a rating at distance d weighs 1 / (1 + (d / p40)^5), where p40
+    is the 40th percentile of all distances.
     """
     size = len(note_factor_N)
     scored_N = ~np.isnan(note_factor_N)
@@ -114,19 +114,19 @@ def tag_totals(
 
 @dataclass(frozen=True)
 class IncorrectScore:
-    """Of raters near each note who gave it a not-helpful tag: how many said incorrect, how many there are, the score."""
+    """Of raters near a note who gave it a not-helpful tag: how many said incorrect, how many they are, the score."""
 
     tags_N: np.ndarray
     raters_N: np.ndarray
     score_N: np.ndarray
 
 
-def incorrect_score(ratings: Ratings, notes: NoteParameters, raters: RaterParameters, counted_P: np.ndarray) -> IncorrectScore:
+def incorrect_score(
+    ratings: Ratings, notes: NoteParameters, raters: RaterParameters, counted_P: np.ndarray
+) -> IncorrectScore:
     """Incorrect tags near the note against those raters' own habit of using the tag; NaN where nobody is near."""
     size = len(notes.factor_N)
-    chosen = (
-        (ratings.not_helpful_tags_R > 0) & counted_P[ratings.rater_R] & ~np.isnan(notes.factor_N)[ratings.note_R]
-    )
+    chosen = (ratings.not_helpful_tags_R > 0) & counted_P[ratings.rater_R] & ~np.isnan(notes.factor_N)[ratings.note_R]
     tagged = ratings.where(chosen)
     rater_factor = np.clip(raters.factor_P[tagged.rater_R], -CLIP, CLIP)
     near = tagged.where(np.abs(rater_factor - np.clip(notes.factor_N[tagged.note_R], -CLIP, CLIP)) < NEAR_WIDTH)
@@ -136,9 +136,7 @@ def incorrect_score(ratings: Ratings, notes: NoteParameters, raters: RaterParame
         said = count_per(near.note_R, size, near.tagged(INCORRECT).astype(np.float64))
         score = said / np.log1p(count_per(near.note_R, size, habit_P[near.rater_R]))
     none = number == 0
-    return IncorrectScore(
-        np.where(none, np.nan, said), np.where(none, np.nan, number), np.where(none, np.nan, score)
-    )
+    return IncorrectScore(np.where(none, np.nan, said), np.where(none, np.nan, number), np.where(none, np.nan, score))
 
 
 def incorrect_habit(ratings: Ratings, size: int) -> tuple[np.ndarray, np.ndarray]:

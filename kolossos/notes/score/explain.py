@@ -1,4 +1,4 @@
-"""Why a note has its status: which rules acted, what each compared, and which single change would give another status."""
+"""Why a note has its status: which rules acted, what each compared, which single change would give another."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -161,7 +161,8 @@ def _changes(rules: tuple[Rule, ...], columns: dict[str, np.ndarray], status: st
         if now is None:
             continue
         nearest: dict[str, Change] = {}
-        for value in sorted(_candidates(rules, columns, name), key=lambda v: abs(v - now)):
+        at = now
+        for value in sorted(_candidates(rules, columns, name), key=lambda v, at=at: abs(v - at)):
             reached = _status_with(rules, columns, name, value)
             if reached != status and reached not in nearest:
                 nearest[reached] = Change(name, now, value, reached)

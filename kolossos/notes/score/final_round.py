@@ -1,7 +1,8 @@
 """The final round: rater and global parameters stand still, so each note is its own ridge problem in two unknowns.
 
-With e = y - mu - i_u, c ratings, s1 = sum f_u, s2 = sum f_u^2, b0 = sum e, b1 = sum e f_u and k ratings a note, the official
-objective (mean squared error + 0.15 i_n^2 + 0.03 f_n^2, both divided by the number of notes) has its minimum where
+With e = y - mu - i_u, c ratings, s1 = sum f_u, s2 = sum f_u^2, b0 = sum e, b1 = sum e f_u and k ratings a note, the
+official objective (mean squared error + 0.15 i_n^2 + 0.03 f_n^2, both divided by the number of notes) has its minimum
+where
 
     (c + 0.15 k) i + s1 f = b0
     s1 i + (s2 + 0.03 k) f = b1
@@ -122,8 +123,8 @@ class Bounds:
 def pseudo_rater_bounds(ratings: Ratings, size: int, raters: RaterParameters) -> Bounds:
     """How far one more "helpful" rating by an extreme rater could lift each note.
 
-    The extreme rater has the lowest rater intercept in the final round and its lowest factor, factor 0, or its highest one.
-    Here k is the number of ratings a note of that very set, the added one included.
+    The extreme rater has the lowest rater intercept in the final round and its lowest factor, factor 0, or its
+    highest one. Here k is the number of ratings a note of that very set, the added one included.
     """
     used = final_ratings(ratings, size, raters)
     sums = sums_of(used, size, raters)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kolossos.notes.score.columns import World
-from kolossos.notes.score.diligence import DiligenceState
 from kolossos.notes.score.final_round import RaterParameters
+from kolossos.notes.score.models.diligence import DiligenceState
 
 
 @dataclass(frozen=True)

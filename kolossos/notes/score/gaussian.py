@@ -1,8 +1,9 @@
-"""A second opinion without factors of notes: helpfulness smoothed along the spectrum of raters, its geometric mean scored.
+"""A second opinion: helpfulness smoothed along the spectrum of raters, its geometric mean scored.
 
-At each of 50 points (25 quantiles of the factors on either side of zero) the answers are averaged with a Gaussian of width
-0.1 around the point, "not helpful" counted 1.75 times and more where raters from unexpected places agree on it, and drawn
-towards a prior. A note that is weak at any point of the spectrum has a low geometric mean; Helpful from 0.51.
+At each of 50 points (25 quantiles of the factors on either side of zero) the answers are averaged with a Gaussian of
+width 0.1 around the point, "not helpful" counted 1.75 times and more where raters from unexpected places agree on it,
+and drawn towards a prior. A note that is weak at any point of the spectrum has a low geometric mean; Helpful from
+0.51.
 """
 
 from dataclasses import dataclass

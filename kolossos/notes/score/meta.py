@@ -1,4 +1,4 @@
-"""From the core model's answer to the status a note shows: sampled raters, the stability wait, the lock, explanation tags.
+"""From the core model's answer to the status a note shows: sampled raters, stability, lock, explanation tags.
 
 Only the core model speaks here; group, topic and expansion models of the official pipeline do not exist in this scorer.
 """
@@ -157,7 +157,9 @@ def explanation_tags(ratings: Ratings, status_N: np.ndarray) -> tuple[np.ndarray
             continue
         counts = np.stack(
             [
-                np.bincount(ratings.note_R[(bits >> np.uint16(tags.index(tag))) & np.uint16(1) > 0], minlength=len(status_N))
+                np.bincount(
+                    ratings.note_R[(bits >> np.uint16(tags.index(tag))) & np.uint16(1) > 0], minlength=len(status_N)
+                )
                 for tag in ties
             ],
             axis=1,

@@ -168,8 +168,8 @@ def _busy_raters(frame: "pl.DataFrame") -> "pl.Series":
 
 def _bits(frame: "pl.DataFrame", tags: tuple[str, ...]) -> np.ndarray:
     pl = polars()
-    total = sum((pl.col(tag).fill_null(0).cast(pl.UInt16) * (1 << bit) for bit, tag in enumerate(tags)), pl.lit(0))
-    return frame.select(total.cast(pl.UInt16).alias("bits"))["bits"].to_numpy()
+    bits = [pl.col(tag).fill_null(0).cast(pl.UInt16) * (1 << bit) for bit, tag in enumerate(tags)]
+    return frame.select(pl.sum_horizontal(bits).cast(pl.UInt16).alias("bits"))["bits"].to_numpy()
 
 
 def _ratings(frame: "pl.DataFrame", busy: "pl.Series") -> Ratings:
@@ -188,9 +188,7 @@ def _ratings(frame: "pl.DataFrame", busy: "pl.Series") -> Ratings:
     )
 
 
-def _without_linked(
-    ratings: Ratings, notes: Notes, participants: Participants, tables: Tables
-) -> tuple[Ratings, int]:
+def _without_linked(ratings: Ratings, notes: Notes, participants: Participants, tables: Tables) -> tuple[Ratings, int]:
     """Of each note only a cluster's first rating, and none where its author is a member; cliques are marked."""
     pl = polars()
     code = pl.DataFrame({"raterParticipantId": participants.id_P, "_code": np.arange(len(participants))})
@@ -220,8 +218,8 @@ def _without_linked(
 def core_members(participants: Participants) -> np.ndarray:
     """Whose ratings the core model uses: members of its groups, and those without an enrolment row.
 
-    A rater who is enrolled but has no group is not a member: the official code asks whether the (missing) group is one of
-    the core's, and only a missing row counts as unassigned.
+    A rater who is enrolled but has no group is not a member: the official code asks whether the (missing) group is
+    one of the core's, and only a missing row counts as unassigned.
     """
     return np.isin(participants.group_P, CORE_GROUPS) | ~participants.enrolled_P
 

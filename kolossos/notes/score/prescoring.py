@@ -6,15 +6,15 @@ import numpy as np
 
 from kolossos.errors import InputError
 from kolossos.notes.score.columns import CRH, Ratings, World
-from kolossos.notes.score.diligence import fit_diligence
 from kolossos.notes.score.evidence import incorrect_habit, tag_totals
-from kolossos.notes.score.factorisation import Fit, Start, fit
-from kolossos.notes.score.filters import enough_ratings, steady_ratings
 from kolossos.notes.score.final_round import RaterParameters
 from kolossos.notes.score.frozen import Frozen
-from kolossos.notes.score.harassment import harassment_scores
 from kolossos.notes.score.helpfulness import Helpfulness, harassment_penalty, helpfulness, valid_ratings
 from kolossos.notes.score.judge import context_columns, in_model
+from kolossos.notes.score.models.diligence import fit_diligence
+from kolossos.notes.score.models.factorisation import Fit, Start, fit
+from kolossos.notes.score.models.filters import enough_ratings, steady_ratings
+from kolossos.notes.score.models.harassment import harassment_scores
 from kolossos.notes.score.prepare import FEWEST_NOTES_FOR_MARKS
 from kolossos.notes.score.rules import TAG_PERCENTILE, Verdicts, apply_rules, derived, first_round_rules
 from kolossos.notes.tables.schema import NOT_HELPFUL_TAGS
@@ -56,7 +56,8 @@ def prescore(world: World) -> Prescoring:
     """Run prescoring.
 
     Raises:
-        InputError: too few ratings to fit, nobody above the helpfulness threshold, or a first fit that explains so little
+        InputError: too few ratings to fit, nobody above the helpfulness threshold, or a first fit that explains so
+        little
             that the official code would stop, too.
     """
     ratings, n_notes, n_people = in_model(world), len(world.notes), len(world.participants)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from kolossos.notes.score.columns import World
-from kolossos.notes.score.diligence import score_diligence
 from kolossos.notes.score.final_round import final_ratings
 from kolossos.notes.score.frozen import Frozen
 from kolossos.notes.score.gaussian import GaussianScores, gaussian_scores
 from kolossos.notes.score.judge import CoreScores, in_model, judge
 from kolossos.notes.score.meta import FinalStatuses, final_statuses
+from kolossos.notes.score.models.diligence import score_diligence
 from kolossos.notes.score.prescoring import Prescoring, prescore
 
 
@@ -28,8 +28,8 @@ class Scoring:
 def core_scores(world: World, frozen: Frozen, pseudo_raters: bool = False) -> CoreScores:
     """The final round of the core model on ``world``, with raters and thresholds as ``frozen`` by prescoring.
 
-    The two may come from different moments (`kolossos.notes.score.frozen.carry`): production prescores rarely and scores
-    often.
+    The two may come from different moments (`kolossos.notes.score.frozen.carry`): production prescores rarely and
+    scores often.
     """
     used = final_ratings(in_model(world), len(world.notes), frozen.raters)
     diligence_N = score_diligence(used, frozen.diligence, world.notes.id_N)

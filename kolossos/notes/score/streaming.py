@@ -14,8 +14,11 @@ from kolossos.notes.score.final_round import FACTOR_RIDGE, FEWEST_RATINGS, INTER
 UNIT = 2.0**44
 
 
-def _stream(note, rater, answer, sign, terms, sums, ridge_i, ridge_f, intercepts, factors):  # noqa: ANN001, ANN202
+def _stream(ratings, terms, sums, ridges, scores):
     """Apply ratings in order; writes each note's score after each of them."""
+    note, rater, answer, sign = ratings
+    ridge_i, ridge_f = ridges
+    intercepts, factors = scores
     error_base, factor, factor_squared, used = terms
     count, counted, s1, s2, b0, b1 = sums
     unit = 2.0**44
@@ -74,10 +77,8 @@ class Stream:
         """Add ratings (or take back those where ``added_R`` is false), in order; returns the score after each."""
         sign = np.ones(len(note_R), np.int64) if added_R is None else np.where(added_R, 1, -1).astype(np.int64)
         intercepts, factors = np.empty(len(note_R)), np.empty(len(note_R))
-        _apply(
-            note_R.astype(np.int32, copy=False), rater_R.astype(np.int32, copy=False), answer_R, sign, self._terms,
-            self._sums, *self._ridges, intercepts, factors,
-        )  # fmt: skip
+        indices = note_R.astype(np.int32, copy=False), rater_R.astype(np.int32, copy=False)
+        _apply((*indices, answer_R, sign), self._terms, self._sums, self._ridges, (intercepts, factors))
         return StreamedScores(intercepts, factors)
 
     def add(self, note: int, rater: int, answer: float) -> tuple[float, float]:

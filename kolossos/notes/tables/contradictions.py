@@ -51,7 +51,12 @@ def contradictions(tables: Tables) -> list[Contradiction]:
         _of("ratings of deleted notes", unlisted.join(past, on="noteId", how="semi"), "used, as officially", pairs),
         _of("ratings of notes in neither table", unlisted.join(past, on="noteId", how="anti"), "not used", pairs),
         _of("ratings before their note", timed.filter(pl.col("createdAtMillis") < pl.col("_noted")), "used", pairs),
-        _of("ratings by the note's author", timed.filter(pl.col("raterParticipantId") == pl.col("_author")), "used", pairs),
+        _of(
+            "ratings by the note's author",
+            timed.filter(pl.col("raterParticipantId") == pl.col("_author")),
+            "used",
+            pairs,
+        ),
         _of(
             "ratings by raters without an enrolment row",
             ratings.join(enrolled, on="raterParticipantId", how="anti"),

@@ -1,9 +1,10 @@
 """Synthetic worlds in the form of the public tables, for tests and for people without data.
 
-Two camps and a middle group of raters; an answer is 0.31 + rater + quality of the note + rater factor x note factor + noise,
-cut at 0.40 and 0.60. The mixture of hidden factors is chosen so that fitted ones come near 11,100 real rater factors of
-March 2023 (deviation 0.41; 5, 50 and 95 % at -0.64, -0.13 and 0.62). Dirt is put in on purpose: deleted notes, ratings of unknown notes, exact duplicates, missing
-answers, people without enrolment, a ring of raters with one mind. Everything follows from the seed.
+Two camps and a middle group of raters; an answer is 0.31 + rater + quality of the note + rater factor x note factor +
+noise, cut at 0.40 and 0.60. The mixture of hidden factors is chosen so that fitted ones come near 11,100 real rater
+factors of March 2023 (deviation 0.41; 5, 50 and 95 % at -0.64, -0.13 and 0.62). Dirt is put in on purpose: deleted
+notes, ratings of unknown notes, exact duplicates, missing answers, people without enrolment, a ring of raters with
+one mind. Everything follows from the seed.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ import numpy as np
 
 from kolossos.errors import InputError
 from kolossos.files import whole_file
-from kolossos.notes.tables.library import polars
 from kolossos.notes.tables.layout import enrollment_table, history_table, notes_table, ratings_table, truth_tables
+from kolossos.notes.tables.library import polars
 from kolossos.notes.tables.schema import HELPFUL_TAGS, NOT_HELPFUL_TAGS, SNOWFLAKE_EPOCH_MILLIS, TABLES
 from kolossos.notes.tables.world import Answers, Dirt, NotesTruth, PeopleTruth, Synthetic
 
@@ -48,8 +49,8 @@ def generate_world(size: Size, seed: int) -> Synthetic:
     """
     if size.ratings > size.notes * size.raters // 2:
         raise InputError(
-            f"{size.ratings:,} ratings by {size.raters:,} raters on {size.notes:,} notes: give at most half of all pairs, "
-            f"{size.notes * size.raters // 2:,}"
+            f"{size.ratings:,} ratings by {size.raters:,} raters on {size.notes:,} notes: give at most half of all
+            pairs, " f"{size.notes * size.raters // 2:,}"
         )
     rng = np.random.default_rng(seed)
     people = _people(rng, size.raters)
@@ -89,7 +90,9 @@ def _notes(rng: np.random.Generator, size: Size, people: PeopleTruth) -> NotesTr
     created = FIRST_DAY_MILLIS + rng.integers(0, size.days * DAY_MILLIS, n)
     created.sort()
     ids = ((created - SNOWFLAKE_EPOCH_MILLIS) << 22) + rng.permutation(1 << 22)[np.arange(n) % (1 << 22)]
-    posts = ((created - rng.integers(HOUR_MILLIS // 4, 12 * HOUR_MILLIS, n) - SNOWFLAKE_EPOCH_MILLIS) << 22) + np.arange(n)
+    posts = (
+        (created - rng.integers(HOUR_MILLIS // 4, 12 * HOUR_MILLIS, n) - SNOWFLAKE_EPOCH_MILLIS) << 22
+    ) + np.arange(n)
     shares_post = (rng.random(n) < 0.2) & (np.arange(n) > 0)
     for k in np.flatnonzero(shares_post):
         posts[k] = posts[k - 1]
@@ -114,7 +117,9 @@ def _notes(rng: np.random.Generator, size: Size, people: PeopleTruth) -> NotesTr
     )
 
 
-def _pairs(rng: np.random.Generator, size: Size, people: PeopleTruth, notes: NotesTruth) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(
+    rng: np.random.Generator, size: Size, people: PeopleTruth, notes: NotesTruth
+) -> tuple[np.ndarray, np.ndarray]:
     """Distinct pairs of note and rater, drawn by popularity and activity until there are enough."""
     p_note = notes.popularity_N / notes.popularity_N.sum()
     p_rater = people.activity_P / people.activity_P.sum()

@@ -38,10 +38,13 @@ FAULTS = (
 )
 
 
-def _text(values: np.ndarray) -> "pl.Series":
-    """A text column, also where every cell is empty."""
+def _text(values: np.ndarray, empty: np.ndarray | None = None) -> "pl.Series":
+    """A text column, also where every cell is empty; cells at ``empty`` are."""
     pl = polars()
-    return pl.Series(values.tolist(), dtype=pl.String)
+    cells = values.tolist()
+    if empty is not None:
+        cells = [None if nothing else cell for cell, nothing in zip(cells, empty, strict=True)]
+    return pl.Series(cells, dtype=pl.String)
 
 
 def _written(world: Synthetic) -> np.ndarray:
@@ -68,7 +71,9 @@ def notes_table(world: Synthetic) -> "pl.DataFrame":
         columns[flag] = (of_form & ((notes.id_N[kept] >> k) % 3 == 0)).astype(np.int8)
     columns["trustworthySources"] = (notes.quality_N[kept] > -0.1).astype(np.int8)
     columns["summary"] = [
-        f"{SUBJECTS[int(i) % len(SUBJECTS)]} {FAULTS[int(i // 7) % len(FAULTS)]}. Source: https://example.org/{int(i) % 997}"
+        f"{SUBJECTS[int(i) % len(SUBJECTS)]} {FAULTS[int(i // 7) % len(FAULTS)]}. Source: https://example.org/{
+            int(i) % 997
+        }"
         for i in notes.id_N[kept]
     ]
     columns["isMediaNote"] = np.zeros(len(kept), np.int8)
@@ -121,7 +126,7 @@ def history_table(world: Synthetic) -> "pl.DataFrame":
     none = np.full(n, np.nan)
     newest = float(world.answers.created_R.max()) if len(world.answers.created_R) else float(notes.created_N.max())
     old = newest - notes.created_N > LOCK_MILLIS
-    decided_text = _text(np.where(status == NMR, None, status))
+    decided_text = _text(status, status == NMR)
     never = pl.Series([None] * n, dtype=pl.String)
     return pl.DataFrame(
         {
@@ -135,7 +140,7 @@ def history_table(world: Synthetic) -> "pl.DataFrame":
             "timestampMillisOfLatestNonNMRStatus": decided,
             "mostRecentNonNMRStatus": decided_text,
             "timestampMillisOfStatusLock": np.where(old, notes.created_N + LOCK_MILLIS, np.nan),
-            "lockedStatus": _text(np.where(old, status, None)),
+            "lockedStatus": _text(status, ~old),
             "timestampMillisOfRetroLock": none,
             "currentCoreStatus": _text(status),
             "currentExpansionStatus": never,

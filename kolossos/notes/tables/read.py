@@ -1,8 +1,8 @@
 """Public tables into columns: files found by name, columns by their header, types checked where they break.
 
-TSV (also .tsv.gz) and parquet are read through polars' streaming engine; a table may be split over files. Identifiers are
-parsed as 64-bit integers straight from their text and never pass through a float. Times are floats of milliseconds
-(exact below 2^53) where a cell may be empty.
+TSV (also .tsv.gz) and parquet are read through polars' streaming engine; a table may be split over files. Identifiers
+are parsed as 64-bit integers straight from their text and never pass through a float. Times are floats of
+milliseconds (exact below 2^53) where a cell may be empty.
 """
 
 import re
@@ -272,7 +272,9 @@ def _checked_readers(
 
 def _name_first(path: Path, scan: "pl.LazyFrame", column: Column, given: str, wrong: "pl.Expr") -> None:
     pl = polars()
-    first = _collected(path, scan.with_row_index("_row").filter(wrong).select("_row", pl.col(given).alias("_cell")).head(1))
+    first = _collected(
+        path, scan.with_row_index("_row").filter(wrong).select("_row", pl.col(given).alias("_cell")).head(1)
+    )
     row, cell = first.row(0)
     shown = repr(str(cell)[:40]) if cell is not None else "empty"
     raise InputError(f"{path}, row {row + 1}, column {given}: {shown} is not {column.kind.value}")

@@ -117,9 +117,7 @@ HISTORY = TableSchema(
         Column("firstNonNMRStatus", Kind.TEXT),
         Column("timestampMillisOfCurrentStatus", Kind.TIME),
         Column("currentStatus", Kind.TEXT),
-        Column(
-            "timestampMillisOfLatestNonNMRStatus", Kind.TIME, aliases=("timestampMillisOfMostRecentNonNMRStatus",)
-        ),
+        Column("timestampMillisOfLatestNonNMRStatus", Kind.TIME, aliases=("timestampMillisOfMostRecentNonNMRStatus",)),
         Column("mostRecentNonNMRStatus", Kind.TEXT, aliases=("latestNonNMRStatus",)),
         Column("timestampMillisOfStatusLock", Kind.TIME),
         Column("lockedStatus", Kind.TEXT),

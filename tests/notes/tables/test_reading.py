@@ -43,7 +43,11 @@ def test_older_names_and_another_order_of_columns_mean_the_same(tmp_path: Path) 
     history = f"participantId\tnoteId\ttimestampMillisOfMostRecentNonNMRStatus\tlatestNonNMRStatus\nB\t{BIG}\t-1\t\n"
     tables = read_tables(folder_with(tmp_path, ratings=old, noteStatusHistory=history))
     rating = tables.ratings.row(0, named=True)
-    assert (rating["raterParticipantId"], rating["notHelpful"], rating["notHelpfulArgumentativeOrBiased"]) == ("A", 1, 1)
+    assert (rating["raterParticipantId"], rating["notHelpful"], rating["notHelpfulArgumentativeOrBiased"]) == (
+        "A",
+        1,
+        1,
+    )
     assert tables.history.row(0, named=True)["noteAuthorParticipantId"] == "B"
     assert tables.history["timestampMillisOfLatestNonNMRStatus"].to_list() == [-1.0]
     assert "participantId" in tables.files[1].renamed
@@ -97,9 +101,9 @@ def test_a_byte_order_mark_and_a_summary_with_tabs_quotes_and_lines_do_no_harm(t
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.tsv").write_text("noteId\n")
     with pytest.raises(InputError, match="holds no ratings table"):
-        (tmp_path / "empty").mkdir()
-        (tmp_path / "empty" / "notes.tsv").write_text("noteId\n")
         read_tables(tmp_path / "empty")
     with pytest.raises(InputError, match="raterParticipantId or participantId is missing"):
         read_tables(folder_with(tmp_path / "column", ratings="noteId\tcreatedAtMillis\n1\t2\n"))

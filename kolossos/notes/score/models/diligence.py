@@ -1,12 +1,13 @@
 """Which notes have poor sources in the eyes of reliable taggers: a logistic model in three rounds.
 
-Target: a rating tagged incorrect, irrelevant sources, or missing or unreliable sources. Round one fits all but the weights of
-raters; round two the weights and all but the notes' biases; round three the biases alone, each rating weighted by its rater
-and each note's ratings together by the root of their weight. In the final round the raters stand still.
+Target: a rating tagged incorrect, irrelevant sources, or missing or unreliable sources. Round one fits all but the
+weights of raters; round two the weights and all but the notes' biases; round three the biases alone, each rating
+weighted by its rater and each note's ratings together by the root of their weight. In the final round the raters
+stand still.
 
-The official code looks up where a note begins in the final round by its id after a passage through float64, so a note whose id
-does not survive that (all but one in 256) begins at zero. The same is done here: with it, the final round agrees with
-official scores to 3e-5 where prescoring's state is given, without it to 0.7.
+The official code looks up where a note begins in the final round by its id after a passage through float64, so a note
+whose id does not survive that (all but one in 256) begins at zero. The same is done here: with it, the final round
+agrees with official scores to 3e-5 where prescoring's state is given, without it to 0.7.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kolossos.notes.score.columns import Ratings
-from kolossos.notes.score.logistic import Adam, LogisticModel
+from kolossos.notes.score.models.logistic import Adam, LogisticModel
 from kolossos.notes.tables.schema import NOT_HELPFUL_TAGS
 
 BITS = tuple(

@@ -4,12 +4,13 @@ Objective (means, as the official code computes it, not the sums of its guide):
 
     mean (y - prediction)^2 + 0.15 (mu^2 + mean i_u^2 + mean i_n^2) + 0.03 (mean f_u^2 + mean f_n^2)
 
-Times R, with R ratings, N notes and U raters: each note pays 0.15 R/N and 0.03 R/N, each rater 0.15 R/U and 0.03 R/U. With
-one side fixed, every note (rater) is a ridge problem in two unknowns with a closed solution; mu is one, too. Sweeps over
-both sides lower the loss each time; steps along the last differences (Anderson's mixing, kept only where it lowers the
-loss) make them few. Everything is float64 on one thread in a fixed order, so reruns agree to the bit.
+Times R, with R ratings, N notes and U raters: each note pays 0.15 R/N and 0.03 R/N, each rater 0.15 R/U and 0.03 R/U.
+With one side fixed, every note (rater) is a ridge problem in two unknowns with a closed solution; mu is one, too.
+Sweeps over both sides lower the loss each time; steps along the last differences (Anderson's mixing, kept only where
+it lowers the loss) make them few. Everything is float64 on one thread in a fixed order, so reruns agree to the bit.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +54,12 @@ class Start:
     rater_factor_P: np.ndarray
 
 
-def _solve_side(pointer, other, answers, intercept, factor, other_intercept, other_factor, mu, ridge_i, ridge_f):  # noqa: ANN001, ANN202
+def _solve_side(rows, own, opposite, mu, ridges):
     """One pass over one side; returns the squared error after it, and the sum of residuals without mu."""
+    pointer, other, answers = rows
+    intercept, factor = own
+    other_intercept, other_factor = opposite
+    ridge_i, ridge_f = ridges
     squared = 0.0
     residual = 0.0
     for k in range(len(pointer) - 1):
@@ -151,25 +156,31 @@ class _Descent:
         self.note_factor = np.zeros(len(problem.note_ids))
         self.raters = len(problem.rater_ids)
         ratings = problem.ratings
-        self._note_ridge = ratings / max(len(problem.note_ids), 1)
-        self._rater_ridge = ratings / max(self.raters, 1)
+        per_note, per_rater = ratings / max(len(problem.note_ids), 1), ratings / max(self.raters, 1)
+        self._note_ridges = (INTERCEPT_RIDGE * per_note, FACTOR_RIDGE * per_note)
+        self._rater_ridges = (INTERCEPT_RIDGE * per_rater, FACTOR_RIDGE * per_rater)
 
     def sweep(self, point: np.ndarray) -> tuple[np.ndarray, float]:
         """Notes from ``point``, then mu, then raters: the next point, and the loss at ``point`` after its notes."""
         p, raters = self.problem, self.raters
         mu, intercept, factor = float(point[0]), point[1 : 1 + raters], point[1 + raters :]
         squared, residual = _solve(
-            p.note_pointer, p.note_rater, p.note_answer, self.note_intercept, self.note_factor, intercept, factor, mu,
-            INTERCEPT_RIDGE * self._note_ridge, FACTOR_RIDGE * self._note_ridge,
-        )  # fmt: skip
+            (p.note_pointer, p.note_rater, p.note_answer),
+            (self.note_intercept, self.note_factor),
+            (intercept, factor),
+            mu,
+            self._note_ridges,
+        )
         loss = squared / p.ratings + self.penalty(mu, intercept, factor)
         following = np.empty_like(point)
         following[0] = (residual / p.ratings + mu) / (1.0 + INTERCEPT_RIDGE)
         _solve(
-            p.rater_pointer, p.rater_note, p.rater_answer, following[1 : 1 + raters], following[1 + raters :],
-            self.note_intercept, self.note_factor, following[0],
-            INTERCEPT_RIDGE * self._rater_ridge, FACTOR_RIDGE * self._rater_ridge,
-        )  # fmt: skip
+            (p.rater_pointer, p.rater_note, p.rater_answer),
+            (following[1 : 1 + raters], following[1 + raters :]),
+            (self.note_intercept, self.note_factor),
+            float(following[0]),
+            self._rater_ridges,
+        )
         return following, loss
 
     def penalty(self, mu: float, intercept: np.ndarray, factor: np.ndarray) -> float:
@@ -182,12 +193,9 @@ class _Descent:
 def _mixed(points: list[np.ndarray], steps: list[np.ndarray]) -> np.ndarray:
     """Anderson's mixing: the affine combination of the last sweeps whose combined step is smallest."""
     last = steps[-1]
-    differences = np.stack([later - earlier for earlier, later in zip(steps[:-1], steps[1:], strict=True)], axis=1)
+    differences = np.stack([later - earlier for earlier, later in itertools.pairwise(steps)], axis=1)
     moved = np.stack(
-        [
-            (b + sb) - (a + sa)
-            for a, b, sa, sb in zip(points[:-1], points[1:], steps[:-1], steps[1:], strict=True)
-        ],
+        [(b + sb) - (a + sa) for a, b, sa, sb in zip(points[:-1], points[1:], steps[:-1], steps[1:], strict=True)],
         axis=1,
     )
     gram = differences.T @ differences

@@ -15,7 +15,7 @@ from kolossos.notes.score.compiled import compiled
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
-def _loss_and_gradient(note, rater, target, weight, parameters, gradients):  # noqa: ANN001, ANN202
+def _loss_and_gradient(note, rater, target, weight, parameters, gradients):
     note_factor, note_bias, rater_factor, rater_bias, rater_weight, mu = parameters
     g_note_factor, g_note_bias, g_rater_factor, g_rater_bias, g_rater_weight, g_mu = gradients
     total = 0.0
@@ -48,14 +48,14 @@ class LogisticModel:
     ridge: dict[str, float] = field(default_factory=dict)
     trained: tuple[str, ...] = NAMES
 
-    def loss(self, note_R: np.ndarray, rater_R: np.ndarray, target_R: np.ndarray, weight_R: np.ndarray) -> tuple[
-        float, dict[str, np.ndarray]
-    ]:
+    def loss(
+        self, note_R: np.ndarray, rater_R: np.ndarray, target_R: np.ndarray, weight_R: np.ndarray
+    ) -> tuple[float, dict[str, np.ndarray]]:
         """The regularised loss and the gradient of every trained parameter."""
         values = tuple(self.parameters[name] for name in NAMES)
         gradients = tuple(np.zeros_like(value) for value in values)
         loss = float(_evaluate(note_R, rater_R, target_R, weight_R, values, gradients))
-        by_name = dict(zip(NAMES, gradients, strict=True))
+        by_name: dict[str, np.ndarray] = dict(zip(NAMES, gradients, strict=True))
         for name, ridge in self.ridge.items():
             loss += ridge * float(self.parameters[name] @ self.parameters[name])
             by_name[name] += 2.0 * ridge * self.parameters[name]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kolossos.notes.score.columns import Ratings
-from kolossos.notes.score.factorisation import FACTOR_RIDGE, INTERCEPT_RIDGE, Fit
-from kolossos.notes.score.filters import enough_ratings
-from kolossos.notes.score.logistic import Adam, LogisticModel
+from kolossos.notes.score.models.factorisation import FACTOR_RIDGE, INTERCEPT_RIDGE, Fit
+from kolossos.notes.score.models.filters import enough_ratings
+from kolossos.notes.score.models.logistic import Adam, LogisticModel
 from kolossos.notes.tables.schema import NOT_HELPFUL_TAGS
 
 TAG = NOT_HELPFUL_TAGS.index("notHelpfulSpamHarassmentOrAbuse")
