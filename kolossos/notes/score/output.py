@@ -1,4 +1,4 @@
-"""The official output tables: scored_notes.tsv and helpfulness_scores.tsv, with the official names of what is computed."""
+"""The official output tables: scored_notes.tsv and helpfulness_scores.tsv, with the official names of what there is."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

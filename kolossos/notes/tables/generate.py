@@ -49,8 +49,8 @@ def generate_world(size: Size, seed: int) -> Synthetic:
     """
     if size.ratings > size.notes * size.raters // 2:
         raise InputError(
-            f"{size.ratings:,} ratings by {size.raters:,} raters on {size.notes:,} notes: give at most half of all
-            pairs, " f"{size.notes * size.raters // 2:,}"
+            f"{size.ratings:,} ratings by {size.raters:,} raters on {size.notes:,} notes: "
+            f"give at most half of all pairs, {size.notes * size.raters // 2:,}"
         )
     rng = np.random.default_rng(seed)
     people = _people(rng, size.raters)

@@ -51,6 +51,11 @@ def _written(world: Synthetic) -> np.ndarray:
     return np.flatnonzero(~world.notes.deleted_N)
 
 
+def _summary(note: int) -> str:
+    subject, fault = SUBJECTS[note % len(SUBJECTS)], FAULTS[note // 7 % len(FAULTS)]
+    return f"{subject} {fault}. Source: https://example.org/{note % 997}"
+
+
 def notes_table(world: Synthetic) -> "pl.DataFrame":
     """The notes that were not deleted, 24 columns."""
     pl = polars()
@@ -70,12 +75,7 @@ def notes_table(world: Synthetic) -> "pl.DataFrame":
         of_form = misleading if flag.startswith("misleading") else ~misleading
         columns[flag] = (of_form & ((notes.id_N[kept] >> k) % 3 == 0)).astype(np.int8)
     columns["trustworthySources"] = (notes.quality_N[kept] > -0.1).astype(np.int8)
-    columns["summary"] = [
-        f"{SUBJECTS[int(i) % len(SUBJECTS)]} {FAULTS[int(i // 7) % len(FAULTS)]}. Source: https://example.org/{
-            int(i) % 997
-        }"
-        for i in notes.id_N[kept]
-    ]
+    columns["summary"] = [_summary(int(i)) for i in notes.id_N[kept]]
     columns["isMediaNote"] = np.zeros(len(kept), np.int8)
     columns["isCollaborativeNote"] = np.zeros(len(kept), np.int8)
     return pl.DataFrame(columns)

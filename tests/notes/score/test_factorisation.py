@@ -78,7 +78,7 @@ def test_at_least_half_of_the_raters_are_on_the_negative_side(fitted: Fit) -> No
 def test_the_filter_runs_once_and_not_to_convergence() -> None:
     from kolossos.notes.score.columns import Ratings
 
-    # Of note 0's five raters one rates nothing else and goes; note 0 goes too, and its raters stay: they rate 10 others.
+    # Of note 0's five raters one rates nothing else and goes; note 0 goes too, its raters stay: they rate 10 others.
     pairs = [(0, r) for r in range(5)] + [(n, r) for n in range(1, 11) for r in (0, 1, 2, 3, 5)]
     note, rater = (np.array(column, np.int32) for column in zip(*pairs, strict=True))
     empty = np.zeros(len(note))
