@@ -19,7 +19,7 @@ SCORED_NOTES, HELPFULNESS_SCORES = "scored_notes.tsv", "helpfulness_scores.tsv"
 def _series(values: Any, judged: np.ndarray | None = None) -> "pl.Series":
     """Values as a column: NaN, empty text and notes that the model does not judge are missing."""
     pl = polars()
-    column = pl.Series(list(values) if getattr(values, "dtype", None) == object else values)
+    column = pl.Series(values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind == "O" else values)
     if column.dtype.is_float():
         column = column.fill_nan(None)
     if column.dtype == pl.String:
