@@ -8,7 +8,7 @@ import sys
 import typer
 
 from kolossos import __version__
-from kolossos.cli import data
+from kolossos.cli import data, notes
 from kolossos.cli.calibrate import calibrate
 from kolossos.cli.chat import chat
 from kolossos.cli.complete import complete
@@ -34,6 +34,7 @@ app = typer.Typer(
     help="Plan, train, run and use a Grok-class language model.",
 )
 app.add_typer(data.app, name="data")
+app.add_typer(notes.app, name="notes")
 app.command()(train)
 app.command()(launch)
 app.command()(chaos)

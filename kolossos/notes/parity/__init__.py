@@ -1,0 +1,1 @@
+"""How near the scorer comes to stored outputs of the official one, in three layers."""
