@@ -63,3 +63,24 @@ def test_layouts_that_cannot_survive_are_refused(run_file: Path, tmp_path: Path,
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_replica_with_another_bit_leaves_and_comes_back_with_the_right_ones(run_file: Path, tmp_path: Path) -> None:
+    from flipping import run_rank_flipping
+
+    from kolossos.launch.supervise import Log, Replicas
+
+    folder = tmp_path / "run"
+    sets = ["schedule.steps=10", "layout.dp_replicate=3", "layout.micro_batch_size=1", "layout.global_batch_size=6"]
+    sets += ["survival.replicas=true", "compute.compare_replicas_every=5"]
+    command = ["train", str(run_file), "--folder", str(folder), *(part for value in sets for part in ("--set", value))]
+    code = Replicas(command, 3, 1, log=Log(folder, 3, print), target=run_rank_flipping).run()
+    assert code == 0
+    told = [json.loads(line) for line in RunPaths(folder).replicas.read_text().splitlines()]
+    lost = [what["why"] for what in told if "lost" in what]
+    assert lost == ["replica 1: a rank held other bits than those of the other replicas"]
+    sets = ["schedule.steps=10", "layout.micro_batch_size=3", "layout.global_batch_size=6"]
+    alone = kolossos("train", str(run_file), "--run", str(tmp_path / "alone"), sets=sets)
+    assert alone.returncode == 0, alone.stderr
+    assert losses(folder) == pytest.approx(losses(tmp_path / "alone"), rel=1e-5)
