@@ -262,12 +262,17 @@ def fit(
     return _identified(descent, point, loss, sweeps, sizes)
 
 
+def sign_of(factor: np.ndarray) -> float:
+    """-1 where the factors must change sign so that at least half of the raters' non-zero ones are negative, else 1."""
+    nonzero = int((factor != 0).sum())
+    return -1.0 if nonzero and int((factor < 0).sum()) / nonzero < 0.5 else 1.0
+
+
 def _identified(descent: _Descent, point: np.ndarray, loss: float, sweeps: int, sizes: tuple[int, int]) -> Fit:
     """The fit with the sign rule applied: at least half of the raters' non-zero factors are negative."""
     problem, raters = descent.problem, descent.raters
     mu, intercept, factor = float(point[0]), point[1 : 1 + raters], point[1 + raters :]
-    nonzero = int((factor != 0).sum())
-    sign = -1.0 if nonzero and int((factor < 0).sum()) / nonzero < 0.5 else 1.0
+    sign = sign_of(factor)
 
     def laid_out(values: np.ndarray, ids: np.ndarray, size: int) -> np.ndarray:
         out = np.full(size, np.nan)
