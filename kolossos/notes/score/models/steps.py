@@ -1,8 +1,8 @@
-"""The bridging model fitted by the official steps instead of to its minimum, for those who want to be near X's statuses.
+"""The bridging model by the official steps instead of to its minimum, for those who want to be near X's statuses.
 
-The official fits begin at an earlier fit and take Adam's steps, full batch, until the loss changes by 1e-7 or, after a hundred
-steps, rises: some 1e-5 of loss above the minimum. Where they stop has a direction, and it decides about notes and raters near
-a threshold. The same steps from the same kind of start, without random parts and in float64, follow it.
+The official fits begin at an earlier fit and take Adam's steps, full batch, until the loss changes by 1e-7 or, after a
+hundred steps, rises: some 1e-5 of loss above the minimum. Where they stop has a direction, and it decides about notes
+and raters near a threshold. The same steps from the same kind of start, without random parts and in float64, follow it.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from kolossos.notes.score.models.logistic import Adam
 RATE, CONVERGENCE, FEWEST_STEPS = 0.2, 1e-7, 100
 
 
-def _squares(note, rater, answer, parameters, gradients):  # noqa: ANN001, ANN202
+def _squares(note, rater, answer, parameters, gradients):
     """Mean squared error, and its gradient added into ``gradients``."""
     mu, note_intercept, note_factor, rater_intercept, rater_factor = parameters
     g_mu, g_note_intercept, g_note_factor, g_rater_intercept, g_rater_factor = gradients
