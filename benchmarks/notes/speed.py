@@ -1,10 +1,10 @@
 """How fast notes are scored: `python benchmarks/notes/speed.py --json`.
 
-The cold fit of the bridging model at 37 thousand, 450 thousand and 4.5 million synthetic ratings (sorted by note and
-rater, as the scorer holds them; compiled before the clock starts), one thread, CPU seconds, best of a few; and the final
-round as a stream, in updates a second. With `--official FOLDER` (a checkout of the official repository, and a Python that
-has torch and pandas) the official fit runs on the same ratings, seed 1, one thread, and the losses are compared.
-`--write` keeps the result in benchmarks/results/notes_speed.json.
+The cold fit of the bridging model at 37 thousand, 450 thousand and 4.5 million synthetic ratings (sorted by
+note and rater, as the scorer holds them; compiled before the clock starts), one thread, CPU seconds, best of a
+few; and the final round as a stream, in updates a second. With `--official FOLDER` (a checkout of the official
+repository, and a Python that has torch and pandas) the official fit runs on the same ratings, seed 1, one
+thread, and the losses are compared. `--write` keeps the result in benchmarks/results/notes_speed.json.
 """
 
 import argparse

@@ -44,7 +44,8 @@ def claims(layers: dict[str, Any]) -> dict[str, bool]:
     if a:
         found["a: loss not above any official seed"] = a["notAboveAnyOfficial"]
         found["a: loss within 1e-6 of the stored minimum"] = a["lossWithin1e-6"]
-        found["a: parameters within 1e-4 of the stored ones"] = a["parametersWithin1e-4"]
+        found["a: parameters within 1e-4 of the stored ones, stopped alike"] = a["parametersWithin1e-4StoppedAlike"]
+        found["a: the stored ones continued end within 1e-5 of ours"] = a["differenceAfterResumingFromStored"] <= 1e-5
         found["a: rerun bit-identical"] = a["rerunBitIdentical"]
     if b:
         found["b: same notes"] = b["sameNotes"]
