@@ -47,7 +47,7 @@ def own_outputs(folder: Path, tables: Tables, scoring: Scoring) -> Path:
             "totalRatingsMadeByRater": raters.tagged_ratings_P,
         }
     ).write_parquet(folder / "prescoring_raters.parquet")
-    figures = {"name": "own", "mf": own_fit(folder, scoring), "core": {"seed1": core_figures(scoring)}}
+    figures = {"name": "own", "mf": own_fit(folder, scoring), "core": {"seed1": core_figures(scoring), "seed2": {"status_agreement_with_seed1": 0.9}}}
     (folder / "result.json").write_text(json.dumps(figures))
     return folder
 
@@ -90,7 +90,7 @@ def test_all_claims_hold_on_our_own_outputs(golden: Path) -> None:
     report = compare(golden)
     (one,) = report["sets"]
     assert report["allHold"], one["claims"]
-    assert len(one["claims"]) == 10
+    assert len(one["claims"]) == 11
     assert one["layers"]["c"]["statuses"] == 1.0
     assert one["layers"]["b"]["rulesOnOfficialIntercepts"] == {"statuses": 1.0, "activeRules": 1.0, "filterTags": 1.0}
     json.dumps(report)
