@@ -81,7 +81,7 @@ def run_chaos(
         raise InputError(f"{run}: survival.replicas is false: no replica would outlive another")
     require_survivable(spec)
     require_trainable(layout, spec.model, layout.world_size)
-    hosts = Hosts(f"k{os.getpid()}", layout.dp_replicate) if on_hosts else None
+    hosts = Hosts(f"k{os.getpid()}", layout.replicas) if on_hosts else None
     known = KINDS | (hosts.kinds() if hosts else {}) | (DISK_FULL if _own_disk(folder) else {})
     chosen = _chosen(kinds, known)
     _make_room(folder, fresh)
@@ -93,12 +93,12 @@ def run_chaos(
 
     def tried(name: str, n_faults: int) -> tuple[Trial, int]:
         path = folder / name
-        say(f"{name}: {layout.dp_replicate} replicas, {spec.schedule.steps} steps, {n_faults} faults")
+        say(f"{name}: {layout.replicas} replicas, {spec.schedule.steps} steps, {n_faults} faults")
         trial = Trial(
             path,
             ["train", *training_arguments(run, overrides, path)],
-            layout.dp_replicate,
-            layout.world_size // layout.dp_replicate,
+            layout.replicas,
+            layout.world_size // layout.replicas,
             chosen,
             n_faults,
             every_s,

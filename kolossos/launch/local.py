@@ -39,7 +39,7 @@ def run_replicas_here(spec: RunSpec, training: Sequence[str], folder: Path, rest
     from kolossos.launch.replicas import FORKED, LOADED_ONCE, prepare_environment
 
     layout, survival = spec.layout, spec.survival
-    ranks = layout.world_size // layout.dp_replicate
+    ranks = layout.world_size // layout.replicas
     with only_one(folder):
         prepare_environment()
         FORKED.set_forkserver_preload(LOADED_ONCE)
@@ -49,12 +49,12 @@ def run_replicas_here(spec: RunSpec, training: Sequence[str], folder: Path, rest
 
         replicas = Replicas(
             ["train", *training],
-            layout.dp_replicate,
+            layout.replicas,
             ranks,
             silent_s=survival.silent_seconds,
             stuck_s=survival.stuck_seconds,
             restarts=restarts,
-            log=Log(folder, layout.dp_replicate, _say),
+            log=Log(folder, layout.replicas, _say),
         )
         return replicas.run()
 

@@ -54,6 +54,16 @@ class Layout(Spec):
         return self.dp_shard * self.dp_replicate
 
     @property
+    def replicas(self) -> int:
+        """Groups of ranks that each hold all weights and state."""
+        return self.dp_replicate
+
+    @property
+    def shares_a_replica(self) -> int:
+        """Number of ranks of one replica that see different sequences."""
+        return self.dp_shard
+
+    @property
     def world_size(self) -> int:
         """Number of ranks; expert parallelism re-uses those of the other axes."""
         return self.tp * self.pp * self.cp * self.data_parallel

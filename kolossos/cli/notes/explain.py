@@ -13,6 +13,9 @@ def explain(
         int | None,
         typer.Option(help="The run's moment, UTC milliseconds.", show_default="the newest time in the tables"),
     ] = None,
+    official_steps: Annotated[
+        bool, typer.Option(help="Stop both fits where the official optimiser would, not at their minimum.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Say which rule decided about a note, what every rule compared, and what would have changed the status."""
@@ -21,7 +24,7 @@ def explain(
     from kolossos.notes.score.run import score
     from kolossos.notes.tables.read import read_tables
 
-    explanation = why(score(prepare(read_tables(folder, hashes=False), now)), note)
+    explanation = why(score(prepare(read_tables(folder, hashes=False), now), official_steps=official_steps), note)
     if json:
         from dataclasses import asdict
         from json import dumps

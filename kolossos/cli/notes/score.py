@@ -19,6 +19,9 @@ def score(
     wait: Annotated[
         bool, typer.Option(help="Let a note that is new to Helpful wait until its status is stable.")
     ] = True,
+    official_steps: Annotated[
+        bool, typer.Option(help="Stop both fits where the official optimiser would, not at their minimum.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Score every note: bridging model, helpfulness of raters, the core rules, stability and lock."""
@@ -29,7 +32,7 @@ def score(
     from kolossos.notes.tables.read import read_tables
 
     tables = read_tables(folder)
-    scoring = run(prepare(tables, now), pseudo_raters, wait)
+    scoring = run(prepare(tables, now), pseudo_raters, wait, official_steps)
     summary = summarise(scoring, tables, write_outputs(scoring, out))
     if json:
         from json import dumps

@@ -94,7 +94,9 @@ def _compared(rule: "RuleAnswer") -> str:
 
 def print_parity(report: dict[str, Any]) -> None:
     """Each claim of each set, and the figures behind it in short."""
-    table = Table("set", "fit: loss above minimum", "closed form", "rules", "chain: statuses", "other seeds", "claims")
+    table = Table(
+        "set", "fit: loss above minimum", "closed form", "rules", "chain", "by official steps", "other seeds", "claims"
+    )
     for one in report["sets"]:
         a, b, c = (one["layers"][k] for k in "abc")
         table.add_row(
@@ -103,6 +105,7 @@ def print_parity(report: dict[str, Any]) -> None:
             "-" if not b else f"{b.get('largestInterceptDifferenceToClosedForm', float('nan')):.1e}",
             "-" if not b else f"{b['rulesOnOfficialIntercepts']['statuses']:.4f}",
             "-" if not c else f"{c['statuses']:.4f}",
+            "-" if not c else f"{one['layers']['cByOfficialSteps']['statuses']:.4f}",
             "-" if not c else ", ".join(f"{v:.4f}" for v in c["otherSeedsStatuses"].values()) or "-",
             "all hold" if all(one["claims"].values()) else "not all",
         )

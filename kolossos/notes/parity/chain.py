@@ -20,9 +20,9 @@ class Moment:
     prescoring: Prescoring
 
 
-def moment(golden: Golden) -> Moment:
+def moment(golden: Golden, official_steps: bool = False) -> Moment:
     """Prescore the set's own world."""
-    return Moment(golden.world, prescore(golden.world))
+    return Moment(golden.world, prescore(golden.world, official_steps))
 
 
 def _three(status: np.ndarray) -> np.ndarray:

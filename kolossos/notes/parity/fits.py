@@ -11,11 +11,17 @@ from kolossos.notes.score.models.filters import enough_ratings
 from kolossos.notes.score.prepare import prepare
 
 LOSS_TOLERANCE, PARAMETER_TOLERANCE = 1e-6, 1e-4
+STORED_LOSS_CHANGE = 1e-12  # where the solver of the stored minimum stopped
 SEEDS = ("s1", "s2", "s3")
 
 
 def compare_fit(golden: Golden) -> dict[str, Any] | None:
-    """Figures of layer (a), or None where the set stores no fit."""
+    """Figures of layer (a), or None where the set stores no fit.
+
+    The stored minimum was left when a plain sweep lowered the loss by less than 1e-12, which leaves weakly tied
+    parameters 1e-4 from it. So the parameters are compared twice: ours at the minimum, and ours stopped by that rule;
+    and the stored ones are continued to show that they end where ours are.
+    """
     notes, raters = golden.stored("mf_notes"), golden.stored("mf_raters")
     if notes is None or raters is None or "mf" not in golden.figures:
         return None
@@ -41,7 +47,9 @@ def compare_fit(golden: Golden) -> dict[str, Any] | None:
     official = [figures[k]["loss"] for k in ("seed1", "seed2", "seed3") if k in figures]
     resumed = fit(*rows, sizes, Start(converged["globalIntercept"], stored["conv"][2], stored["conv"][3]))
     agreement = {s: _agree(ours.note_intercept_N, ours.note_factor_N, stored[s]) for s in SEEDS if s in stored}
+    alike = fit(*rows, sizes, loss_change=STORED_LOSS_CHANGE)
     difference = _largest(_parameters(ours), stored["conv"])
+    difference_alike = _largest(_parameters(alike), stored["conv"])
     return {
         "ratings": len(training),
         "notes": ours.notes,
@@ -54,7 +62,9 @@ def compare_fit(golden: Golden) -> dict[str, Any] | None:
         "notAboveAnyOfficial": all(ours.loss <= loss for loss in official),
         "lossWithin1e-6": abs(ours.loss - converged["loss"]) <= LOSS_TOLERANCE,
         "largestParameterDifference": difference,
+        "largestParameterDifferenceStoppedAlike": difference_alike,
         "parametersWithin1e-4": difference <= PARAMETER_TOLERANCE,
+        "parametersWithin1e-4StoppedAlike": difference_alike <= PARAMETER_TOLERANCE,
         "differenceAfterResumingFromStored": _largest(_parameters(ours), _parameters(resumed)),
         "rerunBitIdentical": _same_bits(ours, again),
         "thresholdStatusAgreement": agreement,

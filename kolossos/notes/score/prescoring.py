@@ -15,6 +15,7 @@ from kolossos.notes.score.models.diligence import fit_diligence
 from kolossos.notes.score.models.factorisation import Fit, Start, fit
 from kolossos.notes.score.models.filters import enough_ratings, steady_ratings
 from kolossos.notes.score.models.harassment import harassment_scores
+from kolossos.notes.score.models.steps import fit_by_steps
 from kolossos.notes.score.prepare import FEWEST_NOTES_FOR_MARKS
 from kolossos.notes.score.rules import TAG_PERCENTILE, Verdicts, apply_rules, derived, first_round_rules
 from kolossos.notes.tables.schema import NOT_HELPFUL_TAGS
@@ -34,26 +35,32 @@ class Prescoring:
     frozen: Frozen
 
 
-def first_fit(world: World, training: Ratings) -> Fit:
+def first_fit(world: World, training: Ratings, official_steps: bool = False) -> Fit:
     """The fit on everyone's ratings, begun from the group that steadies the start where there is one."""
     sizes = (len(world.notes), len(world.participants))
+    rows = (training.note_R, training.rater_R, training.answer_R)
     steady = steady_ratings(training, len(world.notes), world.participants)
-    start = None
-    if len(steady):
-        begun = fit(steady.note_R, steady.rater_R, steady.answer_R, sizes)
-        if np.nanmax(np.abs(begun.rater_factor_P)) > 0:
-            start = _start_of(begun)
-    if start is None:
-        return fit(training.note_R, training.rater_R, training.answer_R, sizes)
-    return fit(training.note_R, training.rater_R, training.answer_R, sizes, start)
+    if not len(steady):
+        return fit(*rows, sizes)
+    begun = fit(steady.note_R, steady.rater_R, steady.answer_R, sizes)
+    if not np.nanmax(np.abs(begun.rater_factor_P)) > 0:
+        return fit(*rows, sizes)
+    return _from(begun, training, sizes, official_steps)
 
 
-def _start_of(fitted: Fit) -> Start:
-    return Start(fitted.mu, fitted.rater_intercept_P, fitted.rater_factor_P)
+def _from(begun: Fit, ratings: Ratings, sizes: tuple[int, int], official_steps: bool) -> Fit:
+    """A fit on ``ratings`` that begins at an earlier one: to the minimum, or by the official steps."""
+    rows = (ratings.note_R, ratings.rater_R, ratings.answer_R)
+    if official_steps:
+        return fit_by_steps(*rows, sizes, begun)
+    return fit(*rows, sizes, Start(begun.mu, begun.rater_intercept_P, begun.rater_factor_P))
 
 
-def prescore(world: World) -> Prescoring:
+def prescore(world: World, official_steps: bool = False) -> Prescoring:
     """Run prescoring.
+
+    Args:
+        official_steps: stop both fits where the official optimiser would, instead of at their minimum.
 
     Raises:
         InputError: too few ratings to fit, nobody above the helpfulness threshold, or a first fit that explains so
@@ -64,7 +71,7 @@ def prescore(world: World) -> Prescoring:
     training = enough_ratings(ratings, n_notes, n_people)
     if not len(training):
         raise InputError("too few ratings: no note has 5 ratings by raters with 10 ratings each; nothing can be fitted")
-    first = first_fit(world, training)
+    first = first_fit(world, training, official_steps)
     if first.notes >= FEWEST_NOTES_FOR_MARKS and first.mean_squared_error > LARGEST_FIRST_ERROR:
         raise InputError(
             f"the first fit leaves a mean squared error of {first.mean_squared_error:.3f}, more than "
@@ -77,7 +84,7 @@ def prescore(world: World) -> Prescoring:
     kept = training.where(helpful.above_threshold_P[training.rater_R])
     if not len(kept):
         raise InputError("no rater is above the helpfulness threshold; no note can be given a status")
-    second = fit(kept.note_R, kept.rater_R, kept.answer_R, (n_notes, n_people), _start_of(first))
+    second = _from(first, kept, (n_notes, n_people), official_steps)
     incorrect, tagged = incorrect_habit(ratings, n_people)
     raters = RaterParameters(
         second.rater_intercept_P,

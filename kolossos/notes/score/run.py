@@ -36,17 +36,18 @@ def core_scores(world: World, frozen: Frozen, pseudo_raters: bool = False) -> Co
     return judge(world, frozen.raters, frozen.tag_thresholds, diligence_N, pseudo_raters)
 
 
-def score(world: World, pseudo_raters: bool = False, wait: bool = True) -> Scoring:
+def score(world: World, pseudo_raters: bool = False, wait: bool = True, official_steps: bool = False) -> Scoring:
     """Prescoring, final round, second opinion and meta rules.
 
     Args:
         pseudo_raters: also bound every intercept by added ratings (rule UcbCRNH; the official core runs without).
         wait: whether a note new to Helpful waits until its status is stable.
+        official_steps: stop both fits where the official optimiser would, instead of at their minimum.
 
     Raises:
         InputError: the ratings do not suffice for a fit.
     """
-    prescoring = prescore(world)
+    prescoring = prescore(world, official_steps)
     core = core_scores(world, prescoring.frozen, pseudo_raters)
     return Scoring(
         world, prescoring, core, gaussian_scores(world, prescoring.frozen.raters), final_statuses(world, core, wait)

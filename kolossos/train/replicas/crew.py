@@ -155,7 +155,7 @@ class Crew:
     def _batch(self, step: int, unit: Unit) -> MicroBatch:
         """The sequences of a unit that this rank of the replica works on."""
         training, (number, share) = self.training, unit
-        share = share * self.layout.dp_shard + training.place_in_data
+        share = share * self.layout.shares_a_replica + training.place_in_data
         sequences = share_of_batch(self.layout, share)[number]
         documents = training.spec.data.mask_documents
         batch = training.batches.batch(step, sequences.start, sequences.stop, documents=documents)

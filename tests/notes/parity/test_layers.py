@@ -47,7 +47,7 @@ def own_outputs(folder: Path, tables: Tables, scoring: Scoring) -> Path:
             "totalRatingsMadeByRater": raters.tagged_ratings_P,
         }
     ).write_parquet(folder / "prescoring_raters.parquet")
-    figures = {"name": "own", "mf": own_fit(folder, scoring), "core": {"seed1": core_figures(scoring)}}
+    figures = {"name": "own", "mf": own_fit(folder, scoring), "core": {"seed1": core_figures(scoring), "seed2": {"status_agreement_with_seed1": 0.9}}}
     (folder / "result.json").write_text(json.dumps(figures))
     return folder
 
@@ -90,7 +90,7 @@ def test_all_claims_hold_on_our_own_outputs(golden: Path) -> None:
     report = compare(golden)
     (one,) = report["sets"]
     assert report["allHold"], one["claims"]
-    assert len(one["claims"]) == 8
+    assert len(one["claims"]) == 11
     assert one["layers"]["c"]["statuses"] == 1.0
     assert one["layers"]["b"]["rulesOnOfficialIntercepts"] == {"statuses": 1.0, "activeRules": 1.0, "filterTags": 1.0}
     json.dumps(report)
@@ -102,7 +102,7 @@ def test_all_claims_hold_on_our_own_outputs(golden: Path) -> None:
         ("core_notes", "coreRatingStatus", "b: rules 100 % on official intercepts"),
         ("closed_form", "closedFormStatus", "b: all statuses of the closed form"),
         ("closed_form", "closedFormIntercept", "b: closed form within 1e-6"),
-        ("mf_notes", "noteFactor_conv", "a: parameters within 1e-4 of the stored ones"),
+        ("mf_notes", "noteFactor_conv", "a: parameters within 1e-4 of the stored ones, stopped alike"),
     ],
 )
 def test_one_changed_value_breaks_its_claim(golden: Path, file: str, column: str, claim: str) -> None:
@@ -134,5 +134,9 @@ def test_a_loss_below_ours_breaks_the_claim_about_seeds(golden: Path) -> None:
 
 
 def test_a_folder_without_outputs_is_refused(world_folder: Path) -> None:
+<<<<<<< HEAD
     with pytest.raises(InputError, match=r"has no result\.json"):
+=======
+    with pytest.raises(InputError, match="has no result"):
+>>>>>>> room-notes-score
         compare(world_folder)

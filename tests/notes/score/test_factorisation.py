@@ -105,3 +105,27 @@ def test_no_ratings_are_no_fit() -> None:
     nothing = np.zeros(0, np.int32)
     with pytest.raises(ValueError, match="no ratings"):
         fit(nothing, nothing, np.zeros(0), (3, 3))
+
+
+def test_official_steps_come_near_the_minimum_and_stop_above_it(
+    world: World, fitted: Fit, rows: tuple[np.ndarray, ...]
+) -> None:
+    from kolossos.notes.score.models.steps import fit_by_steps
+
+    sizes = (len(world.notes), len(world.participants))
+    half = fit(*(column[::2] for column in rows), sizes)
+    stepped, again = fit_by_steps(*rows, sizes, half), fit_by_steps(*rows, sizes, half)
+    assert fitted.loss < stepped.loss < fitted.loss + 1e-3
+    assert stepped.loss == pytest.approx(objective(rows, stepped.mu, parameters(stepped)), abs=1e-12)
+    assert stepped.sweeps >= 50
+    for mine, other in zip(parameters(stepped), parameters(again), strict=True):
+        assert mine.tobytes() == other.tobytes()
+
+
+def test_plain_sweeps_stop_where_they_are_told_and_not_below_the_minimum(
+    world: World, fitted: Fit, rows: tuple[np.ndarray, ...]
+) -> None:
+    sizes = (len(world.notes), len(world.participants))
+    losses = [fit(*rows, sizes, loss_change=change).loss for change in (1e-6, 1e-9, 1e-12)]
+    assert losses[0] > losses[1] > losses[2] >= fitted.loss - 1e-15
+    assert losses[2] - fitted.loss < 1e-10

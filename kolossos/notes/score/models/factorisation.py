@@ -225,6 +225,17 @@ def _descend(descent: _Descent, point: np.ndarray, tolerance: float) -> tuple[np
     return point, lowest, MOST_SWEEPS
 
 
+def _alternate(descent: _Descent, point: np.ndarray, loss_change: float) -> tuple[np.ndarray, int]:
+    """Plain sweeps, without mixing, until one lowers the loss by less than ``loss_change``."""
+    before = np.inf
+    for sweep in range(1, MOST_SWEEPS + 1):
+        following, loss = descent.sweep(point)
+        if before - loss < loss_change:
+            return point, sweep
+        before, point = loss, following
+    return point, MOST_SWEEPS
+
+
 def fit(
     note_R: np.ndarray,
     rater_R: np.ndarray,
@@ -232,6 +243,7 @@ def fit(
     sizes: tuple[int, int],
     start: Start | None = None,
     tolerance: float = TOLERANCE,
+    loss_change: float | None = None,
 ) -> Fit:
     """The minimum of the objective over the given ratings.
 
@@ -241,6 +253,8 @@ def fit(
         sizes: how many notes and participants there are in all.
         start: where to begin; otherwise at small factors that depend on the raters' order alone.
         tolerance: largest change of a parameter in a sweep at which to stop.
+        loss_change: take plain sweeps instead, and stop when one lowers the loss by less; for comparison with solvers
+            that stop so.
 
     Raises:
         ValueError: no ratings.
@@ -257,17 +271,25 @@ def fit(
         point[0] = start.mu
         point[1 : 1 + raters] = np.nan_to_num(start.rater_intercept_P[problem.rater_ids])
         point[1 + raters :] = np.nan_to_num(start.rater_factor_P[problem.rater_ids])
-    point, _, sweeps = _descend(descent, point, tolerance)
+    if loss_change is not None:
+        point, sweeps = _alternate(descent, point, loss_change)
+    else:
+        point, _, sweeps = _descend(descent, point, tolerance)
     _, loss = descent.sweep(point)
     return _identified(descent, point, loss, sweeps, sizes)
+
+
+def sign_of(factor: np.ndarray) -> float:
+    """-1 where the factors must change sign so that at least half of the raters' non-zero ones are negative, else 1."""
+    nonzero = int((factor != 0).sum())
+    return -1.0 if nonzero and int((factor < 0).sum()) / nonzero < 0.5 else 1.0
 
 
 def _identified(descent: _Descent, point: np.ndarray, loss: float, sweeps: int, sizes: tuple[int, int]) -> Fit:
     """The fit with the sign rule applied: at least half of the raters' non-zero factors are negative."""
     problem, raters = descent.problem, descent.raters
     mu, intercept, factor = float(point[0]), point[1 : 1 + raters], point[1 + raters :]
-    nonzero = int((factor != 0).sum())
-    sign = -1.0 if nonzero and int((factor < 0).sum()) / nonzero < 0.5 else 1.0
+    sign = sign_of(factor)
 
     def laid_out(values: np.ndarray, ids: np.ndarray, size: int) -> np.ndarray:
         out = np.full(size, np.nan)
