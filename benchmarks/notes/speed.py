@@ -50,7 +50,7 @@ def ratings_of(ratings: int, notes: int, raters: int, seed: int = 1) -> tuple[np
 def fit_ours(rows: tuple[np.ndarray, ...], sizes: tuple[int, int], repeats: int) -> dict[str, float]:
     from kolossos.notes.score.models.factorisation import fit
 
-    fit(*(column[:2000] for column in rows), sizes)  # compiled before it is timed
+    fit(*(column[:2000] for column in rows), sizes)  # compiled before it is timed  # pyright: ignore
     best, fitted = np.inf, None
     for _ in range(repeats):
         start = time.process_time()
@@ -64,7 +64,7 @@ def fit_official(folder: Path, rows: tuple[np.ndarray, ...], sizes: tuple[int, i
     """The official cold fit, its experiment logger replaced by an object that does nothing."""
     import logging
 
-    import pandas as pd
+    import pandas as pd  # pyright: ignore[reportMissingImports]
     import torch
 
     logging.disable(logging.CRITICAL)

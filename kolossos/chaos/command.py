@@ -15,6 +15,7 @@ from kolossos.chaos.hosts import Hosts, run_rank_on_host
 from kolossos.errors import InputError, nearest
 from kolossos.launch.job import training_arguments
 from kolossos.launch.replicas import FORKED, LOADED_ONCE, prepare_environment
+from kolossos.runs.folder import RunFolder
 from kolossos.runs.lock import only_one
 from kolossos.runs.paths import is_run_folder
 from kolossos.specs.run import load_run
@@ -91,12 +92,12 @@ def run_chaos(
     from kolossos.chaos.rank import run_rank_aside
     from kolossos.chaos.trial import Trial, as_json, compared, summary
 
-    def tried(name: str, n_faults: int) -> tuple[Trial, int]:
+    def tried(name: str, n_faults: int, values: list[str]) -> tuple[Trial, int]:
         path = folder / name
         say(f"{name}: {layout.replicas} replicas, {spec.schedule.steps} steps, {n_faults} faults")
         trial = Trial(
             path,
-            ["train", *training_arguments(run, overrides, path)],
+            ["train", *training_arguments(run, [*overrides, *values], path)],
             layout.replicas,
             layout.world_size // layout.replicas,
             chosen,
@@ -112,10 +113,10 @@ def run_chaos(
             return trial, trial.run()
 
     with hosts.there() if hosts else nullcontext():
-        unbroken, code = tried(UNBROKEN, 0)
+        unbroken, code = tried(UNBROKEN, 0, [])
         if code:
             raise InputError(f"{unbroken.folder}: the run without faults ended with exit code {code}")
-        broken, code = tried(BROKEN, faults)
+        broken, code = tried(BROKEN, faults, _chosen_here(unbroken.folder))
     return ChaosOutcome(
         as_json(broken.suffered),
         summary(broken.suffered),
@@ -123,6 +124,12 @@ def run_chaos(
         code,
         {"unbroken": unbroken.wall_s, "broken": broken.wall_s},
     )
+
+
+def _chosen_here(folder: Path) -> list[str]:
+    """What the machine chose for the run in ``folder``, so that another run is not left to choose otherwise."""
+    spec = RunFolder.open(folder).spec
+    return [f"layout.precision='{spec.layout.precision}'", f"compute.threads={spec.compute.threads}"]
 
 
 def _make_room(folder: Path, fresh: bool) -> None:

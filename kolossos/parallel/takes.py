@@ -14,6 +14,15 @@ def require_takes(layout: Layout, model: ModelSpec) -> None:
         raise InputError(f"layout.{reason}")
 
 
+def require_takes_survival(layout: Layout) -> None:
+    """InputError naming the key of ``layout`` for which replicas cannot come and go."""
+    key = "survival.replicas"
+    if layout.dp_replicate < 2:
+        raise InputError(f"{key}: layout.dp_replicate = {layout.dp_replicate}: there must be 2 for one to leave")
+    if layout.pp > 1:
+        raise InputError(f"{key} does not go with layout.pp = {layout.pp} yet; set it to 1")
+
+
 def _reasons(layout: Layout, model: ModelSpec) -> Iterator[str]:
     yield from _about_tensors(layout, model)
     yield from _about_positions(layout, model)

@@ -2,7 +2,7 @@
 
 from kolossos.errors import InputError
 from kolossos.parallel.coordinates import require_world
-from kolossos.parallel.takes import require_takes
+from kolossos.parallel.takes import require_takes, require_takes_survival
 from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
 from kolossos.specs.run import RunSpec
@@ -19,15 +19,11 @@ def require_trainable(layout: Layout, model: ModelSpec, processes: int = 1) -> N
 
 def require_survivable(spec: RunSpec, minutes: float | None = None) -> None:
     """InputError for what cannot be trained by replicas that come and go, where ``spec`` wants them to."""
-    layout, key = spec.layout, "survival.replicas"
     if not spec.survival.replicas:
         return
-    if layout.dp_replicate < 2:
-        raise InputError(f"{key}: layout.dp_replicate = {layout.dp_replicate}: there must be 2 for one to leave")
-    if layout.pp > 1:
-        raise InputError(f"{key} does not go with layout.pp = {layout.pp} yet; set it to 1")
+    require_takes_survival(spec.layout)
     if minutes is not None:
-        raise InputError(f"{key}: the number of steps cannot be chosen by time; set schedule.steps")
+        raise InputError("survival.replicas: the number of steps cannot be chosen by time; set schedule.steps")
 
 
 def require_trainable_precision(precision: str) -> None:

@@ -47,7 +47,11 @@ def own_outputs(folder: Path, tables: Tables, scoring: Scoring) -> Path:
             "totalRatingsMadeByRater": raters.tagged_ratings_P,
         }
     ).write_parquet(folder / "prescoring_raters.parquet")
-    figures = {"name": "own", "mf": own_fit(folder, scoring), "core": {"seed1": core_figures(scoring), "seed2": {"status_agreement_with_seed1": 0.9}}}
+    figures = {
+        "name": "own",
+        "mf": own_fit(folder, scoring),
+        "core": {"seed1": core_figures(scoring), "seed2": {"status_agreement_with_seed1": 0.9}},
+    }
     (folder / "result.json").write_text(json.dumps(figures))
     return folder
 
@@ -134,9 +138,5 @@ def test_a_loss_below_ours_breaks_the_claim_about_seeds(golden: Path) -> None:
 
 
 def test_a_folder_without_outputs_is_refused(world_folder: Path) -> None:
-<<<<<<< HEAD
-    with pytest.raises(InputError, match=r"has no result\.json"):
-=======
     with pytest.raises(InputError, match="has no result"):
->>>>>>> room-notes-score
         compare(world_folder)
