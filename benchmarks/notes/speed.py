@@ -54,7 +54,7 @@ def fit_ours(rows: tuple[np.ndarray, ...], sizes: tuple[int, int], repeats: int)
     best, fitted = np.inf, None
     for _ in range(repeats):
         start = time.process_time()
-        fitted = fit(*rows, sizes)
+        fitted = fit(*rows, sizes)  # pyright: ignore[reportCallIssue]
         best = min(best, time.process_time() - start)
     assert fitted is not None
     return {"cpu_s": best, "loss": fitted.loss, "sweeps": fitted.sweeps}
