@@ -50,11 +50,12 @@ def ratings_of(ratings: int, notes: int, raters: int, seed: int = 1) -> tuple[np
 def fit_ours(rows: tuple[np.ndarray, ...], sizes: tuple[int, int], repeats: int) -> dict[str, float]:
     from kolossos.notes.score.models.factorisation import fit
 
-    fit(*(column[:2000] for column in rows), sizes)  # compiled before it is timed  # pyright: ignore
+    note, rater, answer = rows
+    fit(note[:2000], rater[:2000], answer[:2000], sizes)  # compiled before it is timed
     best, fitted = np.inf, None
     for _ in range(repeats):
         start = time.process_time()
-        fitted = fit(*rows, sizes)  # pyright: ignore[reportCallIssue]
+        fitted = fit(note, rater, answer, sizes)
         best = min(best, time.process_time() - start)
     assert fitted is not None
     return {"cpu_s": best, "loss": fitted.loss, "sweeps": fitted.sweeps}

@@ -69,6 +69,10 @@ def gaussian_scores(world: World, raters: RaterParameters) -> GaussianScores:
     return GaussianScores(score, status, count_per(used.note_R, size))
 
 
+def _kernel(factor_R: np.ndarray, point: float) -> np.ndarray:
+    return np.exp(-0.5 * ((factor_R - point) / BANDWIDTH) ** 2)
+
+
 def _unexpected(note_R: np.ndarray, factor_R: np.ndarray, against_R: np.ndarray, size: int) -> np.ndarray:
     """How much more "not helpful" counts on each note: raters far from the mean of those who say so, per rating."""
     count = count_per(note_R, size)
@@ -88,8 +92,9 @@ def _geometric_mean(
     against_R = answer_R == 0.0
     value_R = np.where(answer_R == 0.5, SOMEWHAT, answer_R)
     times_R = np.where(against_R, NOT_HELPFUL_WEIGHT * _unexpected(note_R, factor_R, against_R, size)[note_R], 1.0)
-    kernels = [np.exp(-0.5 * ((factor_R - point) / BANDWIDTH) ** 2) for point in points]
-    total_R = np.sum(kernels, axis=0)
+    total_R = np.zeros(len(factor_R))
+    for point in points:  # one kernel at a time: fifty of them would be most of the memory of a run
+        total_R += _kernel(factor_R, point)
     with np.errstate(invalid="ignore", divide="ignore"):
         leaning = count_per(note_R, size, (answer_R - 0.5) * 2.0 * factor_R) / count
         few = (count_per(note_R[factor_R < 0], size) < FEWEST_ON_A_SIDE) | (
@@ -97,9 +102,9 @@ def _geometric_mean(
         )
     prior_weight = np.log(np.maximum(count, PRIOR_BASE)) / np.log(PRIOR_BASE) * PRIOR_WEIGHT
     logarithms, blind = np.zeros(size), np.zeros(size, bool)
-    for point, kernel in zip(points, kernels, strict=True):
+    for point in points:
         with np.errstate(invalid="ignore", divide="ignore"):
-            weight_R = np.where(total_R > 0, kernel / total_R, 0.0)
+            weight_R = np.where(total_R > 0, _kernel(factor_R, point) / total_R, 0.0)
         blind |= count_per(note_R, size, weight_R) < LEAST_WEIGHT
         weight_R = weight_R * times_R
         prior = np.clip(leaning * point / 2 + PRIOR_VALUE, LOWEST_PRIOR, PRIOR_VALUE)

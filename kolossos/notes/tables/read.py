@@ -125,7 +125,7 @@ def read_file(path: Path, schema: TableSchema, hashes: bool = True) -> tuple["pl
     for column in schema.columns:
         if column.required and column.name not in source:
             names = " or ".join((column.name, *column.aliases))
-            raise InputError(f"{path}: the column {names} is missing; it has {', '.join(header[:12])} ...")
+            raise InputError(f"{path}: the column {names} is missing; it has {_one_line(', '.join(header[:12]))} ...")
     present = [column for column in schema.columns if column.name in source]
     readers = _checked_readers(path, scan, present, source)
     wanted = [
@@ -163,12 +163,17 @@ def _headed(path: Path) -> tuple["pl.LazyFrame", list[str]]:
     names = [name.strip().lstrip("\ufeff") for name in given]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"{path} has the column {twice[0]} twice")
+        raise InputError(f"{path} has the column {_one_line(twice[0])} twice")
     return (scan if names == given else scan.rename(dict(zip(given, names, strict=True)))), names
 
 
 def _form(path: Path) -> str:
     return "parquet" if path.suffix == ".parquet" else "a tab-separated table with a header"
+
+
+def _one_line(text: str) -> str:
+    """Names of columns as they may stand in a message: on one line, not too long."""
+    return " ".join(text.split())[:300]
 
 
 def _first_line(error: BaseException) -> str:

@@ -24,18 +24,18 @@ def own_outputs(folder: Path, tables: Tables, scoring: Scoring) -> Path:
     for name, table in (names | {"userEnrollment": tables.enrollment}).items():
         table.write_parquet(folder / f"{name}.parquet")
     world, pre, judged = scoring.world, scoring.prescoring, scoring.core.judged_N
-    core = scored_notes(scoring).filter(pl.Series(judged)).drop("numRatings", "decidedBy")
-    core = core.with_columns(
+    stored = scored_notes(scoring).filter(pl.Series(judged)).drop("numRatings", "decidedBy")
+    stored = stored.with_columns(
         numRatings=pl.Series(scoring.core.columns["numRatings"][judged]),
         currentStatus=pl.Series(world.notes.current_status_N[judged].tolist()),
         classification=pl.Series(world.notes.classification_N[judged].tolist()),
         lowDiligenceNoteIntercept=pl.col("lowDiligenceIntercept"),
     )
     singles = ("negFactor_meanHelpfulNum", "posFactor_meanHelpfulNum", "netMinHelpfulRatio")
-    core.with_columns(pl.col(*singles).cast(pl.Float32)).write_parquet(folder / "core_notes.parquet")
+    stored.with_columns(pl.col(*singles).cast(pl.Float32)).write_parquet(folder / "core_notes.parquet")
     closed = {"noteId": "noteId", "coreNoteIntercept": "closedFormIntercept", "coreNoteFactor1": "closedFormFactor"}
     closed |= {"coreRatingStatus": "closedFormStatus"}
-    core.select(pl.col(old).alias(new) for old, new in closed.items()).write_parquet(folder / "closed_form.parquet")
+    stored.select(pl.col(old).alias(new) for old, new in closed.items()).write_parquet(folder / "closed_form.parquet")
     raters = pre.frozen.raters
     pl.DataFrame(
         {
@@ -47,11 +47,8 @@ def own_outputs(folder: Path, tables: Tables, scoring: Scoring) -> Path:
             "totalRatingsMadeByRater": raters.tagged_ratings_P,
         }
     ).write_parquet(folder / "prescoring_raters.parquet")
-    figures = {
-        "name": "own",
-        "mf": own_fit(folder, scoring),
-        "core": {"seed1": core_figures(scoring), "seed2": {"status_agreement_with_seed1": 0.9}},
-    }
+    core = {"seed1": core_figures(scoring), "seed2": {"status_agreement_with_seed1": 0.9}}
+    figures = {"name": "own", "mf": own_fit(folder, scoring), "core": core}
     (folder / "result.json").write_text(json.dumps(figures))
     return folder
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kolossos.errors import InputError
 from kolossos.notes.tables.read import read_tables
@@ -133,3 +135,30 @@ def test_hashes_are_those_of_the_files(tmp_path: Path) -> None:
 
 def test_the_time_in_an_id_is_that_of_the_table(tmp_path: Path) -> None:
     assert snowflake_millis((123_456_789 << 22) + 17) == 1288834974657 + 123_456_789
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    header=st.booleans(),
+    rows=st.lists(
+        st.lists(
+            st.one_of(st.just(str(BIG)), st.just("HELPFUL"), st.just("7"), st.text(max_size=12), st.just('"')),
+            min_size=0,
+            max_size=7,
+        ),
+        max_size=6,
+    ),
+    tail=st.binary(max_size=20),
+)
+def test_any_text_is_read_or_refused_in_one_line(
+    tmp_path: Path, header: bool, rows: list[list[str]], tail: bytes
+) -> None:
+    folder = folder_with(tmp_path)
+    body = "".join("\t".join(cells) + "\n" for cells in rows).encode("utf-8", "replace")
+    (folder / "ratings.tsv").write_bytes((RATINGS.encode() if header else b"") + body + tail)
+    said = None
+    try:
+        assert read_tables(folder).ratings["noteId"].null_count() == 0
+    except InputError as error:
+        said = str(error)
+    assert said is None or ("ratings.tsv" in said and "\n" not in said)

@@ -198,10 +198,10 @@ def _mixed(points: list[np.ndarray], steps: list[np.ndarray]) -> np.ndarray:
         [(b + sb) - (a + sa) for a, b, sa, sb in zip(points[:-1], points[1:], steps[:-1], steps[1:], strict=True)],
         axis=1,
     )
-    gram = differences.T @ differences
+    gram = np.einsum("ki,kj->ij", differences, differences)  # no BLAS: its order of sums depends on threads
     gram += np.eye(len(gram)) * (1e-12 * np.trace(gram))
-    weights = np.linalg.solve(gram, differences.T @ last)
-    return points[-1] + last - moved @ weights
+    weights = np.linalg.solve(gram, np.einsum("ki,k->i", differences, last))
+    return points[-1] + last - np.einsum("ki,i->k", moved, weights)
 
 
 def _descend(descent: _Descent, point: np.ndarray, tolerance: float) -> tuple[np.ndarray, float, int]:

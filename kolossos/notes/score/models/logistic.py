@@ -40,6 +40,11 @@ _evaluate = compiled(_loss_and_gradient)
 NAMES = ("note_factor", "note_bias", "rater_factor", "rater_bias", "rater_weight", "mu")
 
 
+def sum_of_squares(values: np.ndarray) -> float:
+    """The sum of squares in an order that no number of threads changes (a BLAS product would split it)."""
+    return float(np.sum(values * values))
+
+
 @dataclass
 class LogisticModel:
     """Parameters by name, each an array; ``ridge`` holds for each the factor of its squared sum in the loss."""
@@ -57,7 +62,7 @@ class LogisticModel:
         loss = float(_evaluate(note_R, rater_R, target_R, weight_R, values, gradients))
         by_name: dict[str, np.ndarray] = dict(zip(NAMES, gradients, strict=True))
         for name, ridge in self.ridge.items():
-            loss += ridge * float(self.parameters[name] @ self.parameters[name])
+            loss += ridge * sum_of_squares(self.parameters[name])
             by_name[name] += 2.0 * ridge * self.parameters[name]
         return loss, {name: by_name[name] for name in self.trained}
 
@@ -75,7 +80,7 @@ class Adam:
         self._step += 1
         scale = 1.0
         if self._clip:
-            norm = float(np.sqrt(sum(float(g @ g) for g in gradients.values())))
+            norm = float(np.sqrt(sum(sum_of_squares(g) for g in gradients.values())))
             scale = min(1.0, 1.0 / (norm + 1e-6))
         for name, gradient in gradients.items():
             gradient = gradient * scale

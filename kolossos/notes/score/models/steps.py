@@ -9,7 +9,7 @@ import numpy as np
 
 from kolossos.notes.score.compiled import compiled
 from kolossos.notes.score.models.factorisation import FACTOR_RIDGE, INTERCEPT_RIDGE, Fit, sign_of
-from kolossos.notes.score.models.logistic import Adam
+from kolossos.notes.score.models.logistic import Adam, sum_of_squares
 
 RATE, CONVERGENCE, FEWEST_STEPS = 0.2, 1e-7, 100
 
@@ -57,7 +57,7 @@ class _Objective:
         squared = float(_evaluate(*self._rows, values, gradients))
         loss, by_name = squared, {}
         for (name, ridge), value, gradient in zip(self._ridges.items(), values, gradients, strict=True):
-            loss += ridge * float(value @ value)
+            loss += ridge * sum_of_squares(value)
             by_name[name] = gradient + 2.0 * ridge * value
         return loss, squared, by_name
 
