@@ -1,0 +1,1 @@
+"""Automated makers in integers: the logarithmic market scoring rule, constant-product pools, resting limit orders."""
