@@ -13,7 +13,7 @@ for every outcome i, hence T >= q_i: whatever comes true can be paid. The bounds
 takes part in what anybody pays.
 
 A complete set (one unit of every outcome) is worth one micro-credit whatever happens. Such sets are counted beside the
-curve (``sets``), so that betting against one of twenty notes moves one number and not nineteen; outcome i owes sets + q_i.
+curve (``sets``), so that betting against one of twenty notes moves one number, not nineteen; outcome i owes sets + q_i.
 """
 
 import math
@@ -137,7 +137,9 @@ class Lmsr:
             total = self._total - (-(-old_mantissa >> (top - old_exponent))) - (-mantissa >> (top - exponent))
         else:  # the largest term may be another: sum again
             live = [
-                term if i == outcome else t for i, t in enumerate(self._terms) if i == outcome or i not in self.withdrawn
+                term if i == outcome else t
+                for i, t in enumerate(self._terms)
+                if i == outcome or i not in self.withdrawn
             ]
             top = max([e for _, e in live])
             total = sum([-(-m >> (top - e)) for m, e in live])

@@ -1,8 +1,9 @@
 """A pool on a question with two answers: the constant-product curve, and resting limit orders between its steps.
 
-Every share is half of a complete set that somebody paid for with one micro-credit per unit, so the escrow can pay either
-answer by construction and the maker cannot lose more than it put in. An order to buy YES at p stands opposite to one to
-buy NO at 1 - p: together they pay for a set. Who comes first at a price is filled first (price, then number of the order).
+Every share is half of a complete set that somebody paid for with one micro-credit per unit, so the escrow can pay
+either answer by construction and the maker cannot lose more than it put in. An order to buy YES at p stands opposite to
+one to buy NO at 1 - p: together they pay for a set. Who comes first at a price is filled first (then by the number of
+the order).
 """
 
 from bisect import insort
@@ -72,7 +73,7 @@ class Pool:
         return cls((yes, no), (funding - yes, funding - no))
 
     def add(self, funding: int) -> None:
-        """``funding`` more, in the ratio of the reserves: the price stays, and no share is lost (the rest is surplus)."""
+        """``funding`` more, in the ratio of the reserves: the price stays, no share is lost (the rest is surplus)."""
         funding = whole(funding, "the pool's funding", 1_000, LARGEST)
         more = _in_ratio(funding, *self.reserves)
         self.reserves = (self.reserves[0] + more[0], self.reserves[1] + more[1])
