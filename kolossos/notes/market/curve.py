@@ -30,16 +30,24 @@ def units_for(x: int, y: int, cost: int) -> int:
 def cost_to_price(x: int, y: int, price_ppm: int) -> int:
     """The most that can be spent on the side with reserve ``x`` while its price stays at or below ``price_ppm``."""
 
-    def stays(c: int) -> bool:
+    def stays(c: int) -> bool:  # true up to some c and false from there on: y + c rises, what is left of x falls
         return (y + c) * (PPM - price_ppm) <= price_ppm * (x + c - units_for(x, y, c))
 
-    c = isqrt(x * y * price_ppm // (PPM - price_ppm)) - y
-    if c < 0:
+    if not stays(0):
         return 0
-    while not stays(c):
-        c -= 1
-        if c <= 0:
-            return 0
-    while stays(c + 1):
-        c += 1
-    return c
+    guess = max(isqrt(x * y * price_ppm // (PPM - price_ppm)) - y, 0)
+    step = 1
+    if stays(guess):
+        low, high = guess, guess + 1
+        while stays(high):
+            low, step = high, 2 * step
+            high += step
+    else:
+        low, high = max(guess - 1, 0), guess
+        while not stays(low):
+            high, step = low, 2 * step
+            low = max(low - step, 0)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if stays(middle) else (low, middle)
+    return low

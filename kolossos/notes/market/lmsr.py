@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kolossos.errors import InputError
-from kolossos.notes.market.amounts import LARGEST, whole
+from kolossos.notes.market.amounts import LARGEST, PPM, whole
 from kolossos.notes.market.fixed_point import BITS, LARGEST_ARGUMENT, exp_up, log_up
 
 RESOLUTION = 10**6  # the weights given are multiplied by this, so that "none" can be split into shares of itself
@@ -94,6 +94,12 @@ class Lmsr:
             return 0.0
         mantissa, exponent = self._terms[outcome]
         return min((mantissa >> (self._top - exponent)) / self._total, 1.0)
+
+    def prices_ppm(self) -> list[int]:
+        """The prices in millionths, rounded down, in whole numbers: the same on every machine."""
+        aligned = [0 if i in self.withdrawn else m >> (self._top - e) for i, (m, e) in enumerate(self._terms)]
+        total = sum(aligned)
+        return [a * PPM // total for a in aligned]
 
     def owed(self, outcome: int) -> int:
         """Micro-credits to pay if ``outcome`` comes true: the units of it that are in people's hands."""

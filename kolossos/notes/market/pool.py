@@ -84,6 +84,11 @@ class Pool:
         _known(side)
         return self.reserves[1 - side] / sum(self.reserves)
 
+    def prices_ppm(self) -> list[int]:
+        """The prices of YES and NO in millionths, rounded down."""
+        total = sum(self.reserves)
+        return [self.reserves[NO] * PPM // total, self.reserves[YES] * PPM // total]
+
     def makers(self, side: int) -> int:
         """Units of ``side`` that are the maker's."""
         return self.reserves[side] + self.surplus[side]
