@@ -1,15 +1,16 @@
 """The state of the ledger: people, balances, markets. It changes by events only, and balances by postings only."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 from kolossos.errors import InputError
-from kolossos.notes.ledger.market import CREDITS, ENDED, OPEN, Market, Posting
+from kolossos.notes.ledger.market import CREDITS, OPEN, Market, Posting
 
 MINT = "mint"  # the one account that may owe credits: as many as there are in all others
 TREASURY = "treasury"
 SYSTEM = "system"  # who acts when nobody does: setting up, closing by the clock
 OPERATOR, AUDITOR, BOT, RATER = "operator", "auditor", "bot", "rater"
+ENDED_KEPT, SHOWN_KEPT = 500, 20_000
 ROLES = (OPERATOR, AUDITOR, BOT, RATER)
 
 
@@ -35,8 +36,9 @@ class Book:
         self.balances: dict[tuple[str, str], int] = {}
         self.people: dict[str, Person] = {}
         self.markets: dict[str, Market] = {}
-        self.ended: dict[str, dict] = {}  # of markets that are over: what there is to tell
-        self.shown: dict[str, dict] = {}  # the last decision on each note
+        self.ended: dict[str, dict] = {}  # of the last markets that are over: what there is to tell
+        self.shown: dict[str, dict] = {}  # the last decision on each of the last notes
+        self.find_ended: Callable[[str], dict | None] = lambda name: None  # of any other, from the log
 
     def balance(self, account: str, asset: str = CREDITS) -> int:
         """Micro-credits, or units of a share."""
@@ -58,10 +60,15 @@ class Book:
         """A market that is not over; InputError otherwise."""
         found = self.markets.get(name) if isinstance(name, str) else None
         if found is None:
-            if isinstance(name, str) and name in self.ended:
-                raise InputError(f"market {name} is over: it ended {self.ended[name]['state']}")
+            over = self.over(name) if isinstance(name, str) else None
+            if over is not None:
+                raise InputError(f"market {name} is over: it ended {over['state']}")
             raise InputError(f"there is no market {str(name)[:60]!r}")
         return found
+
+    def over(self, name: str) -> dict | None:
+        """What there is to tell of a market that is over; None if there is none of this name."""
+        return self.ended.get(name) or self.find_ended(name)
 
     def open_market(self, name: object, at: int) -> Market:
         """A market in which one can trade at ``at``; InputError otherwise."""
@@ -102,7 +109,7 @@ class Book:
     def end(self, market: Market, summary: dict) -> None:
         """Put a market away; its empty accounts are forgotten."""
         del self.markets[market.name]
-        self.ended[market.name] = summary
+        keep(self.ended, market.name, summary, ENDED_KEPT)
         assets = [market.share(i) for i in range(len(market.outcomes))]
         for user in market.people():
             self._forget(market.held(user), CREDITS)
@@ -140,11 +147,14 @@ class Book:
         return book
 
 
+def keep(latest: dict[str, dict], name: str, entry: dict, most: int) -> None:
+    """Put an entry last and let the oldest go."""
+    latest.pop(name, None)
+    latest[name] = entry
+    if len(latest) > most:
+        del latest[next(iter(latest))]
+
+
 def may_owe(account: str, asset: str) -> bool:
     """Whether an account may stand below zero: the mint in credits, an escrow in the shares that it has given out."""
     return account == MINT if asset == CREDITS else account.startswith("escrow:")
-
-
-def is_ended(state: str) -> bool:
-    """Whether a market in this state is over."""
-    return state in ENDED

@@ -80,6 +80,7 @@ class Ledger:
             restored = Book.restored(json.loads(snapshot[1]))
             book.__dict__.update(restored.__dict__)
             self._kept = snapshot[0]
+        book.find_ended = self._ended
         self._catch_up(book)
         return book
 
@@ -87,6 +88,10 @@ class Ledger:
         for row in self._store.events_after(book.seq):
             apply(book, json.loads(row.body), None)
         book.rows.clear()
+
+    def _ended(self, market: str) -> dict | None:
+        found = self._store.of_market(market, ("settle",), 1)
+        return json.loads(found[0])["ended"] if found else None
 
     @contextmanager
     def reading(self) -> Iterator[Book]:
@@ -104,6 +109,11 @@ class Ledger:
         with self._turn:
             rows = self._store.run("SELECT body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
         return [json.loads(body) for (body,) in rows]
+
+    def market_events(self, market: str, kinds: Sequence[str], limit: int = 1000) -> list[dict]:
+        """The last ``limit`` events of these kinds in a market, the latest first."""
+        with self._turn:
+            return [json.loads(body) for body in self._store.of_market(market, kinds, limit)]
 
     def submit(self, asks: Sequence[Ask]) -> list[dict | InputError]:
         """Do what is asked, in order, all in one transaction of the store. For each: the event that happened, or why
@@ -152,7 +162,8 @@ class Ledger:
                 answers.append(error)
                 continue
             body = compact(event)
-            rows.append(EventRow(event["seq"], at, event["kind"], ask.actor, ask.key, digest, body))
+            concerns = event["name"] if event["kind"] == "open" else event.get("market")
+            rows.append(EventRow(event["seq"], at, event["kind"], ask.actor, ask.key, digest, concerns, body))
             if ask.key is not None and digest is not None:
                 fresh[ask.actor, ask.key] = (digest, body)
             answers.append(event)

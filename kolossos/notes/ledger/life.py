@@ -3,7 +3,7 @@
 import re
 
 from kolossos.errors import InputError
-from kolossos.notes.ledger.book import AUDITOR, OPERATOR, SYSTEM, TREASURY, Book
+from kolossos.notes.ledger.book import AUDITOR, OPERATOR, SHOWN_KEPT, SYSTEM, TREASURY, Book, keep
 from kolossos.notes.ledger.market import (
     CHALLENGED,
     CREDITS,
@@ -42,7 +42,7 @@ def open_market(
     The treasury pays what the maker can lose."""
     book.require(by, OPERATOR)
     name = _named(name, "a market")
-    if name in book.markets or name in book.ended:
+    if name in book.markets or book.over(name):
         raise InputError(f"there is a market {name!r} already")
     closes = whole(closes, "the time the market closes (ms)", at + 1, _LATEST)
     outcomes = [_named(o, "an outcome") for o in outcomes or [YES, NO]]
@@ -180,7 +180,8 @@ def show(
 
 def was_shown(book: Book, event: dict, _: None) -> None:
     """The effect of `show`."""
-    book.shown[event["note"]] = {name: event[name] for name in ("at", "by", "shown", "why", "figures")}
+    entry = {name: event[name] for name in ("at", "by", "shown", "why", "figures")}
+    keep(book.shown, event["note"], entry, SHOWN_KEPT)
 
 
 def _state(

@@ -10,8 +10,6 @@ from kolossos.notes.market.pool import Order, Pool
 
 CREDITS = "credits"
 OPEN, HALTED, PROPOSED, CHALLENGED, FINAL, VOID = "open", "halted", "proposed", "challenged", "final", "void"
-STATES = (OPEN, HALTED, PROPOSED, CHALLENGED, FINAL, VOID)
-ENDED = (FINAL, VOID)
 
 Posting = tuple[str, str, int]  # account, asset, amount
 

@@ -38,7 +38,7 @@ def settle(
     book.require(by, OPERATOR)
     if mode not in MODES:
         raise InputError(f"there is no way to end a market called {mode!r:.40}; there are " + ", ".join(MODES))
-    before = book.ended.get(market)
+    before = book.over(market) if market not in book.markets else None
     if before is not None and (before["mode"], before["outcome"]) == (mode, outcome):
         raise Already(before)
     found = book.market(market)
@@ -104,7 +104,6 @@ def settled(book: Book, event: dict, _: None) -> None:
     left = escrow - paid
     rows += [(market.escrow, CREDITS, -book.balance(market.escrow)), (TREASURY, CREDITS, left)]
     book.post(rows)
-    event["paid"], event["loss"] = paid, market.fund - left
     verdict = {"mode": event["mode"], "outcome": event["outcome"], "why": event["why"], "by": event["by"]}
     state = VOID if event["mode"] == REFUND else FINAL
     summary = {
@@ -112,7 +111,8 @@ def settled(book: Book, event: dict, _: None) -> None:
         "volume": market.volume, "trades": market.trades, "question": market.question, "outcomes": market.outcomes,
         "opened": market.path.opened, "prices_ppm": market.path.prices, "proposal": market.proposal,
     }  # fmt: skip
-    book.end(market, {**verdict, **summary})
+    event["ended"] = {**verdict, **summary}
+    book.end(market, event["ended"])
 
 
 def _orders_back(market: Market) -> list[Posting]:

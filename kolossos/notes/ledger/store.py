@@ -1,13 +1,14 @@
 """Where the log lies: SQLite on one machine, PostgreSQL for many servers. Both keep the same tables and one rule: who
 writes holds the only lock there is, from before the first look at the state until the commit.
 
-    events(seq, at, kind, actor, key, digest, body)   the log; (actor, key) once
+    events(seq, at, kind, actor, key, digest, market, body)   the log; (actor, key) once
     postings(seq, place, account, asset, amount)      what each event moved
     balances(account, asset, amount)                  the sums; the database itself refuses one below zero
     snapshots(seq, body)                              the state after an event, to begin from
 """
 
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,17 +18,20 @@ from urllib.parse import urlsplit
 from kolossos.errors import InputError
 
 FORMAT = 1
+PATIENCE_S = 60.0  # for the lock of another writer
 _MAY_OWE = "amount >= 0 OR (asset = 'credits' AND account = 'mint') OR (asset <> 'credits' AND account LIKE 'escrow:%')"
 TABLES = (
     "CREATE TABLE IF NOT EXISTS events (seq BIGINT PRIMARY KEY, at BIGINT NOT NULL, kind TEXT NOT NULL,"
-    " actor TEXT NOT NULL, key TEXT, digest TEXT, body TEXT NOT NULL, UNIQUE (actor, key))",
+    " actor TEXT NOT NULL, key TEXT, digest TEXT, market TEXT, body TEXT NOT NULL, UNIQUE (actor, key))",
+    "CREATE INDEX IF NOT EXISTS events_of_market ON events (market, seq)",
     "CREATE TABLE IF NOT EXISTS postings (seq BIGINT NOT NULL, place INTEGER NOT NULL, account TEXT NOT NULL,"
     " asset TEXT NOT NULL, amount BIGINT NOT NULL, PRIMARY KEY (seq, place))",
     "CREATE TABLE IF NOT EXISTS balances (account TEXT NOT NULL, asset TEXT NOT NULL, amount BIGINT NOT NULL"
     f" CHECK ({_MAY_OWE}), PRIMARY KEY (account, asset))",
     "CREATE TABLE IF NOT EXISTS snapshots (seq BIGINT PRIMARY KEY, body TEXT NOT NULL)",
 )
-_EVENT = "INSERT INTO events (seq, at, kind, actor, key, digest, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_COLUMNS = "seq, at, kind, actor, key, digest, market, body"
+_EVENT = f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _POSTING = "INSERT INTO postings (seq, place, account, asset, amount) VALUES (?, ?, ?, ?, ?)"
 _BALANCE = (
     "INSERT INTO balances (account, asset, amount) VALUES (?, ?, ?)"
@@ -49,6 +53,7 @@ class EventRow(NamedTuple):
     actor: str
     key: str | None
     digest: str | None
+    market: str | None
     body: str
 
 
@@ -83,7 +88,7 @@ class Store(ABC):
         """The log from event ``seq + 1`` on, in order."""
         while True:
             rows = self.run(
-                "SELECT seq, at, kind, actor, key, digest, body FROM events WHERE seq > ? ORDER BY seq LIMIT 5000",
+                f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT 5000",
                 (seq,),
             )
             yield from (EventRow(*row) for row in rows)
@@ -99,6 +104,12 @@ class Store(ABC):
         """(digest, body) of the event that this actor made with this key, if there is one."""
         rows = self.run("SELECT digest, body FROM events WHERE actor = ? AND key = ?", (actor, key))
         return rows[0] if rows else None
+
+    def of_market(self, market: str, kinds: Sequence[str], limit: int) -> list[str]:
+        """Bodies of the last ``limit`` events of these kinds in a market, the latest first."""
+        marks = ", ".join("?" * len(kinds))
+        statement = f"SELECT body FROM events WHERE market = ? AND kind IN ({marks}) ORDER BY seq DESC LIMIT ?"
+        return [body for (body,) in self.run(statement, (market, *kinds, limit))]
 
     def append(self, events: list[EventRow], postings: list[tuple], balances: list[tuple]) -> None:
         """Add to the log, between `begin` and `commit`."""
@@ -122,8 +133,8 @@ class SqliteStore(Store):
 
     def __init__(self, path: Path) -> None:
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
-            self.run("PRAGMA journal_mode = WAL")
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=PATIENCE_S)
+            self._write_ahead()
             self.run("PRAGMA synchronous = FULL")
             self.begin()
             for statement in TABLES:
@@ -135,6 +146,17 @@ class SqliteStore(Store):
             self.commit()
         except sqlite3.Error as error:
             raise InputError(f"{path} cannot be used as a ledger: {error}") from None
+
+    def _write_ahead(self) -> None:
+        """SQLite does not wait when the mode is to change while another process opens the file: we do."""
+        until = time.monotonic() + PATIENCE_S
+        while self.run("PRAGMA journal_mode") != [("wal",)]:
+            try:
+                self.run("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
 
     def begin(self) -> None:
         self._connection.execute("BEGIN IMMEDIATE")

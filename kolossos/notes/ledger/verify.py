@@ -83,7 +83,7 @@ def _market_holds(book: Book, event: dict, nets: dict[str, tuple[int, int]] | No
     market = book.markets.get(name) if isinstance(name, str) else None
     if market is not None and not escrow_covers(book, market):
         raise Found(f"event {event['seq']}: the escrow of market {name} does not cover every outcome")
-    if event["kind"] == "settle" and event["loss"] > book.ended[event["market"]]["fund"]:
+    if event["kind"] == "settle" and event["ended"]["loss"] > event["ended"]["fund"]:
         raise Found(f"event {event['seq']}: market {name} cost its maker more than its fund")
     for user, (had, net) in (nets or {}).items():
         back = book.balance(user) - had
