@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -43,7 +44,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop it and remove its folder."""
-        self._process.terminate()
+        self._process.send_signal(signal.SIGINT)  # does not wait for those who are connected
         self._process.wait(60)
         shutil.rmtree(self.folder, ignore_errors=True)
 
