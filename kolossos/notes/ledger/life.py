@@ -169,6 +169,22 @@ def state_changed(book: Book, event: dict, _: None) -> None:
         market.proposal = None
 
 
+def observe(book: Book, *, at: int, by: str, market: str, ratings: int, helpful: int = 0) -> tuple[dict, None]:
+    """How many ratings its note has by now, and how many of them say helpful: for people, bots and the ranking."""
+    book.require(by, OPERATOR)
+    book.market(market)
+    ratings = whole(ratings, "the number of ratings", 0)
+    return {
+        "kind": "observe", "by": by, "market": market, "ratings": ratings,
+        "helpful": whole(helpful, "the number of helpful ratings", 0, ratings),
+    }, None  # fmt: skip
+
+
+def observed(book: Book, event: dict, _: None) -> None:
+    """The effect of `observe`."""
+    book.markets[event["market"]].ratings = [event["ratings"], event["helpful"]]
+
+
 def show(
     book: Book, *, at: int, by: str, note: str, shown: bool, why: str, figures: dict | None = None
 ) -> tuple[dict, None]:

@@ -33,8 +33,8 @@ class Market:
     net: dict[str, int] = field(default_factory=dict)
     volume: int = 0  # micro-credits that moved between people and the market
     trades: int = 0
+    ratings: list[int] | None = None  # of its note, and how many of them say helpful, as far as was told
     proposal: dict | None = None
-    verdict: dict | None = None
 
     @property
     def escrow(self) -> str:
@@ -103,6 +103,7 @@ class Market:
         return cls(maker=maker, path=PricePath.restored(state["path"]), **plain)
 
 
-_PLAIN = (
-    "name", "question", "outcomes", "fund", "closes", "state", "net", "volume", "trades", "proposal", "verdict",
-)  # fmt: skip
+_PLAIN = (  # what is written as it is
+    *("name", "question", "outcomes", "fund", "closes", "state"),
+    *("net", "volume", "trades", "ratings", "proposal"),
+)

@@ -284,7 +284,9 @@ def test_a_file_that_is_no_ledger_and_a_database_that_is_not_there_are_one_line(
 def spend_everything(where: str, name: str) -> None:
     ledger = Ledger(where)
     for i in range(40):
-        ledger.submit([Ask("buy", {"user": "ann", "market": "m", "outcome": "yes", "budget": 90_000_000}, f"{name}{i}")])
+        ledger.submit(
+            [Ask("buy", {"user": "ann", "market": "m", "outcome": "yes", "budget": 90_000_000}, f"{name}{i}")]
+        )
 
 
 def test_a_balance_cannot_be_spent_twice_by_two_servers_at_once(where: str) -> None:
