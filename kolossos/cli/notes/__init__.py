@@ -1,4 +1,4 @@
-"""``kolossos notes``: Community Notes, scored and explained."""
+"""``kolossos notes``: Community Notes, scored, explained, and bet on."""
 
 import typer
 
@@ -7,10 +7,16 @@ from kolossos.cli.notes.generate import generate
 from kolossos.cli.notes.parity import parity
 from kolossos.cli.notes.read import read
 from kolossos.cli.notes.score import score
+from kolossos.cli.notes.serve import serve
+from kolossos.cli.notes.settle import settle
+from kolossos.cli.notes.verify import verify
 
-app = typer.Typer(no_args_is_help=True, help="Community Notes: read, score and explain.")
+app = typer.Typer(no_args_is_help=True, help="Community Notes: read, score, explain; markets on what will be helpful.")
 app.command()(read)
 app.command()(generate)
 app.command()(score)
 app.command()(explain)
 app.command()(parity)
+app.command()(serve)
+app.command()(settle)
+app.command()(verify)

@@ -115,3 +115,17 @@ def print_parity(report: dict[str, Any]) -> None:
         for claim, holds in one["claims"].items():
             if not holds:
                 console.print(f"does not hold: {one['name']}: {claim}", markup=False)
+
+
+def print_proposals(made: list[dict[str, Any]], refused: list[str]) -> None:
+    """What was proposed, on which score; what could not be."""
+    table = Table("market", "outcome", "status by the scorer", "intercept", "above the threshold by")
+    for event in made:
+        stated = event["proposal"]["evidence"]
+        micro = (stated["intercept_micro"], stated["margin_micro"])
+        figures = ["-" if value is None else f"{value / 1e6:.4f}" for value in micro]
+        table.add_row(event["market"], str(event["proposal"]["outcome"]), stated["status"], *figures)
+    console = table_console()
+    console.print(table if made else "no open market has a question that these tables answer")
+    for line in refused:
+        console.print(f"refused: {printable(line)}", markup=False)

@@ -1,20 +1,24 @@
 """From tables to proposals: every market whose question the status history answers gets one, with its evidence."""
 
-from typing import Any
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kolossos.errors import InputError
-from kolossos.notes.ledger.book import SYSTEM, Book
+from kolossos.notes.ledger.book import AUDITOR, OPERATOR, SYSTEM, Book
 from kolossos.notes.ledger.ledger import Ask, Ledger
 from kolossos.notes.ledger.life import NO, NONE, YES
 from kolossos.notes.ledger.market import HALTED, OPEN, PROPOSED, Market
 from kolossos.notes.ledger.settle import CHALLENGE_WINDOW
 from kolossos.notes.oracle.evidence import evidence, require_fresh
 from kolossos.notes.oracle.questions import History, answer
-from kolossos.notes.score.run import Scoring
-from kolossos.notes.tables.read import Tables
+
+if TYPE_CHECKING:
+    from kolossos.notes.score.run import Scoring
+    from kolossos.notes.tables.read import Tables
 
 
-def histories(tables: Tables) -> dict[int, History]:
+def histories(tables: "Tables") -> dict[int, History]:
     """The status history of each note in ``tables``."""
     columns = {
         "created": "createdAtMillis",
@@ -67,13 +71,14 @@ def outcome_of(market: Market, known: dict[int, History], now: int) -> str | Non
     return NONE if decided and NONE in market.outcomes else None
 
 
-def propose_all(ledger: Ledger, tables: Tables, scoring: Scoring, by: str, now: int) -> list[dict | InputError]:
+def propose_all(ledger: Ledger, tables: "Tables", scoring: "Scoring", by: str, now: int) -> list[dict | InputError]:
     """Propose the outcome of every market that the tables answer; what came of each."""
     known = histories(tables)
     inputs = [{"path": f.path, "sha256": f.sha256} for f in tables.files]
     status = dict(zip(scoring.world.notes.id_N.tolist(), scoring.final.status_N.tolist(), strict=True))
     intercept = dict(zip(scoring.world.notes.id_N.tolist(), scoring.core.columns["intercept"].tolist(), strict=True))
     asks = []
+    require_fresh(evidence(inputs, int(scoring.world.now), "any", None), now)
     with ledger.reading() as book:
         for market in book.markets.values():
             outcome = outcome_of(market, known, int(scoring.world.now)) if market.state in (OPEN, HALTED) else None
@@ -81,10 +86,23 @@ def propose_all(ledger: Ledger, tables: Tables, scoring: Scoring, by: str, now: 
                 continue
             note = int(market.question["note"] or (outcome if outcome.isdigit() else 0))
             stated = evidence(inputs, int(scoring.world.now), status.get(note, "none"), intercept.get(note))
-            require_fresh(stated, now)
             values = {"by": by, "market": market.name, "outcome": outcome, "evidence": stated}
             asks.append(Ask("propose", values))
     return ledger.submit(asks)
+
+
+def propose_from(ledger: Ledger, folder: Path, by: str, moment: float | None) -> list[dict | InputError]:
+    """Read and score the tables in ``folder``, then `propose_all`."""
+    from kolossos.notes.score.prepare import prepare
+    from kolossos.notes.score.run import score
+    from kolossos.notes.tables.read import read_tables
+
+    tables = read_tables(folder)
+    with ledger.reading() as book:
+        book.require(by, OPERATOR, AUDITOR)
+        last = book.at
+    scoring = score(prepare(tables, moment))
+    return propose_all(ledger, tables, scoring, by, max(last, time.time_ns() // 1_000_000))
 
 
 def due(book: Book, at: int, window: int = CHALLENGE_WINDOW) -> list[Ask]:
