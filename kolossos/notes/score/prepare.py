@@ -26,17 +26,19 @@ FEWEST_NOTES_FOR_MARKS = 200  # below it nobody is marked as busy and no linked 
 BUSY_DAYS, BUSY_QUANTILE = (7, 28), 0.999
 
 
-def prepare(tables: Tables, now: float | None = None) -> World:
+def prepare(tables: Tables, now: float | None = None, *, pilot: bool = False) -> World:
     """The world of a scoring run.
 
     Args:
         now: the run's moment in UTC ms; by default the newest time in the tables.
+        pilot: as the pilot counted: ratings of "not misleading" notes of that time stay, and an answer that is neither
+            helpful nor not counts as not helpful.
 
     Raises:
         InputError: no rating with an answer on a known note.
     """
     pl = polars()
-    frame, dropped = _answered(tables.ratings)
+    frame, dropped = _answered(tables.ratings, pilot)
     participants = _participants(tables)
     notes = _notes(tables, participants)
     if now is None:
@@ -54,7 +56,7 @@ def prepare(tables: Tables, now: float | None = None) -> World:
     known = frame.filter(pl.col("_note").is_not_null())
     dropped["of a note in neither table"] = frame.height - known.height
     ratings = _ratings(known.sort("_note", "_rater"), busy)
-    old = notes.not_misleading_N & (notes.created_N <= NOT_MISLEADING_FORM_MILLIS)
+    old = notes.not_misleading_N & (notes.created_N <= NOT_MISLEADING_FORM_MILLIS) & (not pilot)
     kept = ~old[ratings.note_R]
     dropped["of an old not-misleading note"] = int((~kept).sum())
     ratings = ratings.where(kept)
@@ -65,7 +67,7 @@ def prepare(tables: Tables, now: float | None = None) -> World:
     return World(ratings, notes, participants, float(now), dropped)
 
 
-def _answered(ratings: "pl.DataFrame") -> tuple["pl.DataFrame", dict[str, int]]:
+def _answered(ratings: "pl.DataFrame", pilot: bool) -> tuple["pl.DataFrame", dict[str, int]]:
     """Ratings with an answer, one a pair of rater and note, and how many rows were dropped why."""
     pl = polars()
     dropped = {}
@@ -76,7 +78,7 @@ def _answered(ratings: "pl.DataFrame") -> tuple["pl.DataFrame", dict[str, int]]:
     answer = pl.when(pl.col("notHelpful") == 1).then(0.0).otherwise(answer)
     for name, value in LEVELS.items():
         answer = pl.when(level == name).then(value).otherwise(answer)
-    unique = unique.with_columns(answer.alias("_answer"))
+    unique = unique.with_columns((answer.fill_null(0.0) if pilot else answer).alias("_answer"))
     answered = unique.filter(pl.col("_answer").is_not_null())
     dropped["without an answer"] = unique.height - answered.height
     latest = answered.sort("createdAtMillis", maintain_order=True).unique(
