@@ -6,6 +6,7 @@ from kolossos.cli.notes.explain import explain
 from kolossos.cli.notes.generate import generate
 from kolossos.cli.notes.parity import parity
 from kolossos.cli.notes.read import read
+from kolossos.cli.notes.replay import replay
 from kolossos.cli.notes.score import score
 from kolossos.cli.notes.serve import serve
 from kolossos.cli.notes.settle import settle
@@ -17,6 +18,7 @@ app.command()(generate)
 app.command()(score)
 app.command()(explain)
 app.command()(parity)
+app.command()(replay)
 app.command()(serve)
 app.command()(settle)
 app.command()(verify)
