@@ -56,6 +56,28 @@ def compared(played: Played, stored: pl.DataFrame) -> dict[str, Any]:
     return found
 
 
+def show(found: dict[str, Any]) -> None:
+    """The comparison as a table."""
+    heads = ("set, ratings", "notes", "price: Brier, log loss, calibration", "ensemble", "best of ours", "stored")
+    print("| " + " | ".join((*heads, "price less stored (95 %)")) + " |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, rows in found.items():
+        for n, row in rows.items():
+            price, best = row[PRICE], min(("pooled", "wide", "two-features"), key=lambda b: row[b]["brier"])
+            stored = row["stored"].items()
+            less = [f"{v['price_less_it_95'][0]:+.4f} to {v['price_less_it_95'][1]:+.4f}" for _, v in stored]
+            cells = [
+                f"{name}, {n}",
+                f"{row['notes']:,}",
+                f"{price['brier']:.4f}, {price['log_loss']:.4f}, {price['calibration_error']:.3f}",
+                f"{row['ensemble']['brier']:.4f}",
+                f"{best} {row[best]['brier']:.4f}",
+                "; ".join(f"{k} {v['brier']:.4f}" for k, v in stored) or "-",
+                "; ".join(less) or "-",
+            ]
+            print("| " + " | ".join(cells) + " |")
+
+
 def main() -> None:
     """Print the comparison as Markdown, and keep its figures where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,22 +98,7 @@ def main() -> None:
         split = pl.read_parquet(f"{stem}_split.parquet")
         known = {note: (float(label), part == "test") for note, part, label in split.iter_rows()}
         found["2021, strict"] = compared(play(args.pilot, PILOT, known=known), stored)
-    print(
-        "| set, ratings | notes | price: Brier, log loss, calibration | ensemble | best of ours | stored, Brier | less it (95 %) |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name, rows in found.items():
-        for n, row in rows.items():
-            price, best = row[PRICE], min(("pooled", "wide", "two-features"), key=lambda b: row[b]["brier"])
-            stored_text = "; ".join(f"{k} {v['brier']:.4f}" for k, v in row["stored"].items()) or "-"
-            less = "; ".join(
-                f"{v['price_less_it_95'][0]:+.4f} to {v['price_less_it_95'][1]:+.4f}" for v in row["stored"].values()
-            )
-            print(
-                f"| {name}, {n} | {row['notes']:,} | {price['brier']:.4f}, {price['log_loss']:.4f}, "
-                f"{price['calibration_error']:.3f} | {row['ensemble']['brier']:.4f} | {best} {row[best]['brier']:.4f} | "
-                f"{stored_text} | {less or '-'} |"
-            )
+    show(found)
     if args.keep:
         path = Path(__file__).resolve().parents[1] / "results" / f"notes-forecasts-{date.today()}.json"
         path.write_text(json.dumps(found, indent=1) + "\n")

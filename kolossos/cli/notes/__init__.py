@@ -2,6 +2,7 @@
 
 import typer
 
+from kolossos.cli.notes.demo import demo
 from kolossos.cli.notes.explain import explain
 from kolossos.cli.notes.generate import generate
 from kolossos.cli.notes.parity import parity
@@ -19,6 +20,7 @@ app.command()(score)
 app.command()(explain)
 app.command()(parity)
 app.command()(replay)
+app.command()(demo)
 app.command()(serve)
 app.command()(settle)
 app.command()(verify)

@@ -8,7 +8,7 @@ u / b (Hanson 2003), so from a holding x one buys
     u = (f w (logit p - logit q) - x) / (1 + f w / b)
 
 and many such bettors end at logit q = (b logit q0 + sum f w_i logit p_i) / (b + sum f w_i): their log odds, weighted by
-wealth (Chen and Pennock, UAI 2007). What can be lost in one market is capped at the slice.
+wealth (Chen and Pennock, UAI 2007), as long as none of them is at its cap: what can be lost in one market is the slice.
 """
 
 import math
@@ -39,34 +39,51 @@ def log_odds_of(forecast: float) -> float:
     return math.log(p / (1 - p))
 
 
-def resting_log_odds(opening: float, b: float, forecasts: Sequence[float], stakes: Sequence[float]) -> float:
-    """Log odds of the price at which none of these bettors wants to trade any more.
+def limits(slice_left: float, holds_yes: int, holds_no: int) -> tuple[float, float]:
+    """The least and the largest net holding (units of yes less those of no) that ``slice_left`` micro-credits allow: a
+    unit costs a micro-credit at most, and one of the other side that is given back with it pays for it."""
+    free = max(slice_left - 8, 0.0)  # charges are rounded up, a few times
+    return -(holds_no + free), holds_yes + free
+
+
+def resting_log_odds(
+    opening: float,
+    b: float,
+    forecasts: Sequence[float],
+    stakes: Sequence[float],
+    bounds: Sequence[tuple[float, float]],
+) -> float:
+    """Log odds of the price at which none of these bettors wants to trade any more, or can.
 
     Args:
         opening: log odds at which the market opened. b: its liquidity.
-        forecasts: log odds of each bettor. stakes: f w of each (micro-credits).
+        forecasts: log odds of each bettor. stakes: f w of each (micro-credits). bounds: `limits` of each.
     """
-    total = b * opening + sum(map(mul, stakes, forecasts))
-    return total / (b + sum(stakes))
+    rests = (b * opening + sum(map(mul, stakes, forecasts))) / (b + sum(stakes))
+    for forecast, stake, (low, high) in zip(forecasts, stakes, bounds, strict=True):
+        if not low <= stake * (forecast - rests) <= high:
+            break
+    else:
+        return rests
+
+    def excess(at: float) -> float:  # falls with the price
+        wanted = b * (opening - at)
+        for forecast, stake, (low, high) in zip(forecasts, stakes, bounds, strict=True):
+            wanted += min(max(stake * (forecast - at), low), high)
+        return wanted
+
+    down, up = min(opening, *forecasts), max(opening, *forecasts)
+    for _ in range(40):
+        middle = (down + up) / 2
+        down, up = (middle, up) if excess(middle) > 0 else (down, middle)
+    return (down + up) / 2
 
 
-def bet(forecast: float, price: float, stake: float, holds: float, b: float = 0.0) -> int:
+def bet(forecast: float, rests: float, stake: float, holds: int, bounds: tuple[float, float]) -> int:
     """Units of yes to buy; negative: of no (micro-credits throughout).
 
     Args:
-        forecast, price: log odds of yes; the price as it is, or as it is expected to come to rest.
-        stake: f w. holds: units of yes less those of no.
-        b: liquidity, where one's own purchase moves the price; 0 where ``price`` is where it comes to rest.
+        forecast: log odds of yes. rests: log odds of the price where it comes to rest.
+        stake: f w. holds: units of yes less those of no. bounds: `limits`.
     """
-    if stake <= 0:
-        return 0
-    return int((stake * (forecast - price) - holds) / (1 + (stake / b if b else 0.0)))
-
-
-def affordable(units: int, price: float, b: float, left: float) -> int:
-    """As many of ``units`` (of a side at ``price`` q) as cost at most ``left``: b ln(1 - q + q exp(u / b)) <= left."""
-    if left <= 0:
-        return 0
-    if left > 30 * b:
-        return min(units, int(left))
-    return min(units, int(b * math.log1p(math.expm1(left / b) / price)))
+    return int(min(max(stake * (forecast - rests), bounds[0]), bounds[1]) - holds)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kolossos.notes.bots.stake import Staking, affordable, bet, log_odds_of, resting_log_odds
+from kolossos.notes.bots.stake import Staking, bet, limits, log_odds_of, resting_log_odds
 from kolossos.notes.market.lmsr import Lmsr
 
 RATE = 1_000_000
@@ -72,17 +72,18 @@ def trade(
             book.slices = [int((m + k) * s.slice) for m, k, s in zip(money, locked, habits, strict=True)]
             book.stakes = [w * s.fraction for w, s in zip(book.slices, habits, strict=True)]
         market, forecasts = book.market, forecast_EB[e]
-        rests = resting_log_odds(opening, b, forecasts, book.stakes)
+        bounds = [
+            limits(min(w - paid, m), *units)
+            for w, paid, m, units in zip(book.slices, book.paid, money, book.units, strict=True)
+        ]
+        rests = resting_log_odds(opening, b, forecasts, book.stakes, bounds)
         for k in range(bots):
             i = (k + e) % bots  # nobody is always first
             units_i = book.units[i]
-            wish = bet(forecasts[i], rests, book.stakes[i], units_i[0] - units_i[1])
+            wish = bet(forecasts[i], rests, book.stakes[i], units_i[0] - units_i[1], bounds[i])
             if abs(wish) < LEAST_TRADE * book.stakes[i]:
                 continue
-            outcome = 0 if wish > 0 else 1
-            # a unit of the other side that is held pays a part: it comes back with each unit bought, as a set
-            left = book.slices[i] - book.paid[i] + min(abs(wish), units_i[1 - outcome])
-            units = affordable(abs(wish), market.price(outcome), b, min(left, money[i]))
+            outcome, units = (0, wish) if wish > 0 else (1, -wish)
             if units:
                 move = market.buy(outcome, units)
                 pairs = min(units_i[1 - outcome], units_i[outcome] + units)  # given back for a micro-credit each

@@ -2,14 +2,18 @@
 
 import ipaddress
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kolossos.errors import InputError
 from kolossos.notes.decide import Policy
 from kolossos.notes.ledger.book import OPERATOR, SYSTEM, TREASURY
 from kolossos.notes.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from kolossos.notes.serve.demo import Demo
 
 FIRST_OPERATOR = "operator"
 
@@ -81,6 +85,27 @@ def serve(
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
     started(Started(f"http://{shown}:{bound.getsockname()[1]}/", where, key))
     uvicorn.Server(config).run(sockets=[bound])
+
+
+def serve_demo(demo: "Demo", port: int, started: Callable[[str], None]) -> None:
+    """Serve a prepared demonstration on this machine while its world goes on."""
+    uvicorn = _library()
+    from kolossos.notes.serve.app import make_app
+    from kolossos.notes.serve.demo import play_on
+    from kolossos.notes.serve.desk import Desk
+
+    bound = listen("127.0.0.1", port)
+    desk = Desk(demo.ledger)
+    stop = threading.Event()
+    app = make_app(desk, Policy())
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
+    world = play_on(demo, desk.put, stop)
+    started(f"http://127.0.0.1:{bound.getsockname()[1]}/")
+    try:
+        uvicorn.Server(config).run(sockets=[bound])
+    finally:
+        stop.set()
+        world.join(10)
 
 
 def _library() -> Any:

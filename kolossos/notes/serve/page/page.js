@@ -85,13 +85,14 @@ function chart(detail, events) {
     picture.append(make("svg:line", { class: "grid", x1: left, x2: wide, y1: y(level), y2: y(level) }), make("svg:text", { x: 0, y: y(level) + 4 }, (level / 10000) + "%"));
   }
   (detail.outcomes || []).slice(0, detail.outcomes.length === 2 ? 1 : 6).forEach((outcome, index) => {
-    const points = events.filter((e) => e.outcome === index && e.price_ppm !== undefined).map((e) => [e.at, e.price_ppm]);
-    if (detail.outcomes.length === 2) events.filter((e) => e.outcome === 1 && e.price_ppm !== undefined).forEach((e) => points.push([e.at, 1e6 - e.price_ppm]));
-    points.sort((a, b) => a[0] - b[0]);
+    const points = events.filter((e) => e.outcome === index && e.price_ppm !== undefined).map((e) => [e.at, e.price_ppm, e.seq]);
+    if (detail.outcomes.length === 2) events.filter((e) => e.outcome === 1 && e.price_ppm !== undefined).forEach((e) => points.push([e.at, 1e6 - e.price_ppm, e.seq]));
+    points.sort((a, b) => a[2] - b[2]);
     const now = detail.prices_ppm ? detail.prices_ppm[index] : null;
     if (now !== null) points.push([end, now]);
     let d = "";
-    points.forEach(([at, ppm], i) => { d += i ? ` H ${x(at).toFixed(1)} V ${y(ppm).toFixed(1)}` : `M ${x(at).toFixed(1)} ${y(ppm).toFixed(1)}`; });
+    const lasting = points.filter(([at], i) => i + 1 === points.length || points[i + 1][0] - at >= (end - start) / 2000); // what stood
+    lasting.forEach(([at, ppm], i) => { d += i ? ` H ${x(at).toFixed(1)} V ${y(ppm).toFixed(1)}` : `M ${x(at).toFixed(1)} ${y(ppm).toFixed(1)}`; });
     if (d) picture.append(make("svg:path", { class: "path line" + (index % 6), d }));
   });
   picture.append(make("svg:text", { x: left, y: high - 3 }, new Date(start).toLocaleTimeString()), make("svg:text", { x: wide - 70, y: high - 3 }, new Date(end).toLocaleTimeString()));
