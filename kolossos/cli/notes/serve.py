@@ -6,6 +6,7 @@ import typer
 
 
 def serve(
+    *,
     ledger: Annotated[str, typer.Option(help="A file, or postgresql://USER@HOST/DATABASE.")] = "notes.db",
     host: Annotated[str, typer.Option(help="Beyond this machine every request needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any that is free.")] = 8750,

@@ -72,9 +72,12 @@ def fit(
         size = 1.0
         while (lower := _objective(z, y_E, offset, beta - size * step, ridge)) > objective and size > 1e-4:
             size /= 2
-        if objective - lower < 1e-9 * max(abs(objective), 1.0):
-            break
+        if lower > objective:
+            break  # no step is better: rounding is all that is left
+        done = objective - lower < 1e-9 * max(abs(objective), 1.0)
         beta, objective = beta - size * step, lower
+        if done:
+            break
     return Logistic(mean, scale, beta[:-1], float(beta[-1]), penalty)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kolossos.errors import InputError
 from kolossos.notes.bots.logistic import FOLDS, Logistic, fit_chosen, log_loss, probability
-from kolossos.notes.replay.walk import COLUMN, NAMES, Walk
+from kolossos.notes.bots.walk import COLUMN, NAMES, Walk
 from kolossos.notes.tables.schema import HELPFUL_TAGS
 
 TRAINED_AT = (*range(16), 17, 20, 25, 30, 40, 50)  # ratings: rows that models are fitted on

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from kolossos.notes.bots.stake import Staking, bet, limits, log_odds_of, resting_log_odds
+from kolossos.notes.bots.walk import walk
 from kolossos.notes.decide import Policy, decide
 from kolossos.notes.ledger.path import PricePath
 from kolossos.notes.market.lmsr import Lmsr
 from kolossos.notes.replay.labels import scorer_labels
 from kolossos.notes.replay.run import Played
-from kolossos.notes.replay.walk import walk
 from kolossos.notes.score.columns import Participants, Ratings, World
 
 MINUTE, DAY = 60_000, 86_400_000

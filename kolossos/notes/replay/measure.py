@@ -63,7 +63,7 @@ def precision_at_recall(p_E: np.ndarray, y_E: np.ndarray, recall: float) -> floa
     return float(precision[ends & (recalls >= recall)].max())
 
 
-def area_under_curve(p_E: np.ndarray, y_E: np.ndarray) -> float:
+def average_precision(p_E: np.ndarray, y_E: np.ndarray) -> float:
     """Average precision: the area under precision over recall, by steps."""
     if not y_E.any():
         return float("nan")
@@ -78,7 +78,7 @@ def scores(p_E: np.ndarray, y_E: np.ndarray) -> dict[str, float]:
         "brier": float(((p_E - y_E) ** 2).mean()),
         "log_loss": float(log_loss(p_E, y_E).mean()),
         "calibration_error": calibration_error(p_E, y_E),
-        "average_precision": area_under_curve(p_E, y_E),
+        "average_precision": average_precision(p_E, y_E),
         "precision_at_half_recall": precision_at_recall(p_E, y_E, 0.5),
         **brier_parts(p_E, y_E),
     }

@@ -13,11 +13,11 @@ from kolossos.errors import InputError
 from kolossos.notes.bots.logistic import probability
 from kolossos.notes.bots.panel import Panel, fit_panel
 from kolossos.notes.bots.stake import Staking
+from kolossos.notes.bots.walk import DAY, Walk, walk
 from kolossos.notes.oracle.questions import LOCK_AFTER
 from kolossos.notes.replay.labels import PILOT, SCORER, labels, labels_then
 from kolossos.notes.replay.measure import calibration, compare
 from kolossos.notes.replay.trade import Traded, trade
-from kolossos.notes.replay.walk import DAY, Walk, walk
 from kolossos.notes.score.columns import World
 from kolossos.notes.score.prepare import prepare
 from kolossos.notes.tables.read import Tables, read_tables

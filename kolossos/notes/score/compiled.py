@@ -5,13 +5,17 @@ No fast-math and one thread: every sum is taken in the order of the rows, so rer
 
 from collections.abc import Callable
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 from kolossos.errors import InputError
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, compiled at its first call and kept on the disk for the next process."""
+def compiled(function: Callable[..., Any], **parts: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, compiled at its first call and kept on the disk for the next process.
+
+    ``parts``: functions that it calls by these names, which its module does not know: they are compiled as well.
+    """
 
     @cache
     def machine_code() -> Callable[..., Any]:
@@ -21,7 +25,12 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             raise InputError(
                 "the notes scorer needs numba, which is not installed: pip install 'kolossos[notes]'"
             ) from error
-        return njit(cache=True)(function)
+        with_parts = FunctionType(
+            function.__code__,
+            {**function.__globals__, **{name: njit(cache=True)(part) for name, part in parts.items()}},
+            function.__name__,
+        )
+        return njit(cache=True)(with_parts if parts else function)
 
     def call(*arguments: Any) -> Any:
         return machine_code()(*arguments)

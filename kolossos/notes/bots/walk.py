@@ -41,97 +41,64 @@ class Walk:
     rating_E: np.ndarray  # the index in the world's ratings; -1 at an opening
 
 
+def _counted(s, y, error, f):
+    """One more rating by a rater with a known factor, in the sums that rest on rater parameters."""
+    s[5] += 1
+    s[6] += f
+    s[7] += f * f
+    s[8] += error
+    s[9] += error * f
+    side = 10 if f < 0 else 11
+    s[side] += 1
+    s[side + 2] += (y == 1.0) - (y == 0.0)
+
+
 def _pass(events, ratings, notes, parameters, state, out):
-    """Events of one day, in order. See the fields' order where it is called."""
-    first, last, note_E, rating_E, at_E = events
+    """Events of one day, in order: count each in, then copy all sums of its note, author and post as they stand."""
+    first, last, note_E, rating_E = events
     rater_R, answer_R, helpful_R, not_helpful_R = ratings
-    author_N, post_N, created_N, not_misleading_N = notes
+    author_N, post_N = notes
     mu, intercept_P, factor_P, ridge_i, ridge_f = parameters
-    by_note, tags_NT, last_N, by_rater, by_author, by_post = state
-    rows, prior, weight, helpful_tags, width, total_tags = out
+    by_note, tags_NT, by_rater, by_author, by_post = state
+    raw_ES, tags_ET, prior, weight, helpful_tags = out
     for e in range(first, last):
-        n = note_E[e]
-        r = rating_E[e]
-        s = by_note[n]
-        a, p = author_N[n], post_N[n]
+        n, r = note_E[e], rating_E[e]
+        s, author, post = by_note[n], by_author[author_N[n]], by_post[post_N[n]]
         if r < 0:
-            by_author[a, 0] += 1
-            by_post[p, 0] += 1
-            last_N[n] = created_N[n]
+            author[0] += 1
+            post[0] += 1
         else:
-            u = rater_R[r]
-            y = answer_R[r]
-            earlier = (by_rater[u, 1] + prior * weight) / (by_rater[u, 0] + weight)
+            u, y = rater_R[r], answer_R[r]
+            given = by_rater[u]
+            earlier = (given[1] + prior * weight) / (given[0] + weight)
             s[0] += 1
             s[1] += y
             s[2] += y - earlier
-            if y == 0.5:
-                s[3] += 1
-            s[4] += np.log1p(by_rater[u, 0])
-            by_rater[u, 0] += 1
-            by_rater[u, 1] += y
+            s[3] += y == 0.5
+            s[4] += np.log1p(given[0])
+            given[0] += 1
+            given[1] += y
             f = factor_P[u]
             if not np.isnan(f):
-                error = y - mu - intercept_P[u]
-                s[5] += 1
-                s[6] += f
-                s[7] += f * f
-                s[8] += error
-                s[9] += error * f
-                if f < 0:
-                    s[10] += 1
-                    s[12] += (y == 1.0) - (y == 0.0)
-                else:
-                    s[11] += 1
-                    s[13] += (y == 1.0) - (y == 0.0)
-            for t in range(helpful_tags):
-                if (helpful_R[r] >> t) & 1:
-                    tags_NT[n, t] += 1
-            for t in range(total_tags - helpful_tags):
-                if (not_helpful_R[r] >> t) & 1:
-                    tags_NT[n, helpful_tags + t] += 1
-            by_author[a, 1] += 1
-            by_author[a, 2] += y
-            by_author[a, 3] += y - earlier
-            by_post[p, 1] += 1
-            by_post[p, 2] += y
-        row = rows[e]
-        c = s[0]
-        some = max(c, 1.0)
-        row[0] = c
-        row[1] = s[1] / some if c else prior
-        row[2] = s[2] / (c + 1)
-        big_a, big_d = s[5] + ridge_i, s[7] + ridge_f
-        det = big_a * big_d - s[6] * s[6]
-        row[3] = (big_d * s[8] - s[6] * s[9]) / det
-        row[4] = (big_a * s[9] - s[6] * s[8]) / det
-        row[5] = s[5]
-        row[6] = np.sqrt(big_d / det)
-        row[7] = s[10]
-        row[8] = s[11]
-        row[9] = s[12]
-        row[10] = s[13]
-        row[11] = min(s[12], s[13])
-        row[12] = s[3] / some
-        row[13] = np.log1p((at_E[e] - created_N[n]) / 3.6e6)
-        row[14] = np.log1p((at_E[e] - last_N[n]) / 3.6e6)
-        # the author and the post, without this note's own ratings
-        others = by_author[a, 1] - c
-        row[15] = by_author[a, 0] - 1
-        row[16] = (by_author[a, 2] - s[1] + prior * weight) / (others + weight)
-        row[17] = (by_author[a, 3] - s[2]) / (others + 3.0)
-        beside = by_post[p, 1] - c
-        row[18] = by_post[p, 0] - 1
-        row[19] = (by_post[p, 2] - s[1] + prior * weight) / (beside + weight)
-        row[20] = s[4] / some
-        row[21] = not_misleading_N[n]
-        row[22] = answer_R[r] if r >= 0 else prior
-        for t in range(total_tags):
-            row[width + t] = tags_NT[n, t] / (c + 1)
-        last_N[n] = at_E[e]
+                _counted(s, y, y - mu - intercept_P[u], f)
+            for t in range(tags_NT.shape[1]):
+                bits = helpful_R[r] >> t if t < helpful_tags else not_helpful_R[r] >> (t - helpful_tags)
+                tags_NT[n, t] += bits & 1
+            author[1] += 1
+            author[2] += y
+            author[3] += y - earlier
+            post[1] += 1
+            post[2] += y
+        row = raw_ES[e]
+        row[:14] = s
+        row[14:18] = author
+        row[18:21] = post
+        row[21] = ridge_i
+        row[22] = ridge_f
+        tags_ET[e] = tags_NT[n]
 
 
-_compiled_pass = compiled(_pass)
+_compiled_pass = compiled(_pass, _counted=_counted)
 
 
 def _again(upto, note_R, rater_R, answer_R, order, parameters, by_note):
@@ -142,25 +109,12 @@ def _again(upto, note_R, rater_R, answer_R, order, parameters, by_note):
         r = order[i]
         u = rater_R[r]
         f = factor_P[u]
-        if np.isnan(f):
-            continue
-        s = by_note[note_R[r]]
-        y = answer_R[r]
-        error = y - mu - intercept_P[u]
-        s[5] += 1
-        s[6] += f
-        s[7] += f * f
-        s[8] += error
-        s[9] += error * f
-        if f < 0:
-            s[10] += 1
-            s[12] += (y == 1.0) - (y == 0.0)
-        else:
-            s[11] += 1
-            s[13] += (y == 1.0) - (y == 0.0)
+        if not np.isnan(f):
+            y = answer_R[r]
+            _counted(by_note[note_R[r]], y, y - mu - intercept_P[u], f)
 
 
-_compiled_again = compiled(_again)
+_compiled_again = compiled(_again, _counted=_counted)
 
 
 def walk(world: World, post_N: np.ndarray, every: int = DAY) -> Walk:
@@ -179,13 +133,13 @@ def walk(world: World, post_N: np.ndarray, every: int = DAY) -> Walk:
     at, note, rating = at[order], note[order], rating[order]
     n_notes, people = len(notes), len(world.participants)
     state = (
-        np.zeros((n_notes, 14)), np.zeros((n_notes, TAGS)), created_N.copy(),
-        np.zeros((people, 2)), np.zeros((people + 1, 4)), np.zeros((int(post_N.max()) + 1, 3)),
-    )  # fmt: skip
-    rows = np.zeros((len(at), WIDTH))
+        *(np.zeros((n_notes, width)) for width in (14, TAGS)),
+        *(np.zeros(shape) for shape in ((people, 2), (people + 1, 4), (int(post_N.max()) + 1, 3))),
+    )
+    raw_ES, tags_ET = np.zeros((len(at), 23)), np.zeros((len(at), TAGS))
     author_N = np.where(notes.author_N >= 0, notes.author_N, people).astype(np.int64)
-    about = author_N, post_N.astype(np.int64), created_N, notes.not_misleading_N.astype(np.float64)
-    out = rows, PRIOR_ANSWER, PRIOR_WEIGHT, len(HELPFUL_TAGS), len(NAMES), TAGS
+    about = author_N, post_N.astype(np.int64)
+    out = raw_ES, tags_ET, PRIOR_ANSWER, PRIOR_WEIGHT, len(HELPFUL_TAGS)
     ratings = (
         r.rater_R.astype(np.int64),
         r.answer_R,
@@ -203,8 +157,45 @@ def walk(world: World, post_N: np.ndarray, every: int = DAY) -> Walk:
         upto = int(given[first - 1]) if first else 0
         parameters, start = _parameters(world, rated[:upto], start)
         _compiled_again(upto, r.note_R.astype(np.int64), ratings[0], r.answer_R, rated, parameters, state[0])
-        _compiled_pass((first, last, note, rating, at), ratings, about, parameters, state, out)
-    return Walk(note, at, rows[:, 0].astype(np.int64), rows, rating)
+        _compiled_pass((first, last, note, rating), ratings, about, parameters, state, out)
+    last_E = np.where(rating >= 0, r.answer_R[rating], PRIOR_ANSWER)
+    times = at - created_N[note], at - _earlier(note, at)
+    rows = _rows(raw_ES, tags_ET, times, notes.not_misleading_N[note].astype(float), last_E)
+    return Walk(note, at, raw_ES[:, 0].astype(np.int64), rows, rating)
+
+
+def _earlier(note_E: np.ndarray, at_E: np.ndarray) -> np.ndarray:
+    """The time of the event of the same note before each; of its first, its own."""
+    order = np.argsort(note_E, kind="stable")
+    before = np.empty_like(at_E)
+    before[order] = np.where(np.diff(note_E[order], prepend=-1) == 0, np.roll(at_E[order], 1), at_E[order])
+    return before
+
+
+def _rows(
+    raw: np.ndarray,
+    tags: np.ndarray,
+    times: tuple[np.ndarray, np.ndarray],
+    not_misleading: np.ndarray,
+    last: np.ndarray,
+) -> np.ndarray:
+    """The columns `ALL_NAMES` from sums; those of author and post without the note's own ratings."""
+    c, total, relative, half, experience, known, s1, s2, b0, b1 = raw[:, :10].T
+    some, others, beside = np.maximum(c, 1), raw[:, 15] - c, raw[:, 19] - c
+    a, d = known + raw[:, 21], s2 + raw[:, 22]
+    det = a * d - s1 * s1
+    columns = {
+        "n": c, "mean": np.where(c > 0, total / some, PRIOR_ANSWER), "relative": relative / (c + 1),
+        "intercept": (d * b0 - s1 * b1) / det, "factor": (a * b1 - s1 * b0) / det, "known": known,
+        "spread": np.sqrt(d / det), "negatives": raw[:, 10], "positives": raw[:, 11], "net_negative": raw[:, 12],
+        "net_positive": raw[:, 13], "net_minority": np.minimum(raw[:, 12], raw[:, 13]), "somewhat": half / some,
+        "hours": np.log1p(times[0] / 3.6e6), "gap": np.log1p(times[1] / 3.6e6), "author_notes": raw[:, 14] - 1,
+        "author_mean": (raw[:, 16] - total + PRIOR_ANSWER * PRIOR_WEIGHT) / (others + PRIOR_WEIGHT),
+        "author_relative": (raw[:, 17] - relative) / (others + 3), "siblings": raw[:, 18] - 1,
+        "sibling_mean": (raw[:, 20] - total + PRIOR_ANSWER * PRIOR_WEIGHT) / (beside + PRIOR_WEIGHT),
+        "experience": experience / some, "not_misleading": not_misleading, "last": last,
+    }  # fmt: skip
+    return np.column_stack([*(columns[name] for name in NAMES), tags / (c + 1)[:, None]])
 
 
 def _parameters(world: World, past: np.ndarray, start: Start | None) -> tuple[tuple, Start | None]:
