@@ -17,8 +17,10 @@ from kolossos.plan.rates.software import load_software
 from kolossos.plan.rules.check import describe
 from kolossos.plan.search.prices import Choice
 from kolossos.specs.cluster import ClusterSpec
+from kolossos.specs.counts import count_parameters
 from kolossos.specs.draw import power_known
 from kolossos.specs.layout import Layout
+from kolossos.specs.model import ModelSpec
 
 FRONT_SHOWN = 8
 JOULES_PER_MWH = 3.6e9
@@ -29,6 +31,7 @@ def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
     console = table_console()
     layout = answer.priced.layout
     console.print(f"[bold]{answer.job.model.name}[/bold] on {answer.cluster.name}: {_gpus(answer)}")
+    console.print(_model(answer.job.model))
     console.print(f"layout: {full_layout(layout)}")
     console.print(_figures(answer))
     if not answer.fits:
@@ -47,6 +50,18 @@ def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
     if why:
         _show_why(console, answer, bought)
     console.print(_assumed(answer))
+
+
+def _model(model: ModelSpec) -> str:
+    """What was read of the model, and in the same line what is not priced."""
+    count = count_parameters(model)
+    active = f", {_short(count.active)} active" if model.moe else ""
+    left_out = f"; not priced: {', '.join(model.not_priced)}" if model.not_priced else ""
+    return f"{_short(count.total)} parameters{active}{left_out}"
+
+
+def _short(number: int) -> str:
+    return f"{number / 1e9:,.2f} B" if number >= 1e9 else f"{number / 1e6:,.1f} M"
 
 
 def print_json(record: dict[str, object]) -> None:
@@ -205,6 +220,7 @@ def show_mixed(jobs: list[Job], cluster: ClusterSpec, mixed: Mixed, tokens: floa
     low, high = (bound / best.step_time_s for bound in step_interval(best.step_time_s, jobs[0].measured_software))
     kinds = ", ".join(f"{job.n_gpus:,} {job.gpu.name}" for job in jobs)
     console.print(f"[bold]{jobs[0].model.name}[/bold] on {cluster.name} ({kinds}): best by {best.how}")
+    console.print(_model(jobs[0].model))
     table = _table("split", "GPUs", "step, s", "days", "faster than the last, %", title=f"{tokens:,.3g} tokens")
     slowest = max(plan.seconds_per_token for plan in mixed.plans)
     for plan in mixed.plans:

@@ -42,7 +42,7 @@ def _size(keys: Keys, text_dim: int) -> int:
     if not dim or not depth:
         return 0
     attention = 4 * dim * (heads or dim)
-    gated = 3 if keys.get("hidden_act") in ("silu", "swish") else 2
+    gated = 3 if keys.get("hidden_act") in ("silu", "swish") or keys.get("model_type") == "pixtral" else 2
     patches = 3 * patch * patch * dim if isinstance(patch, int) else 0
     joined = dim * merged * merged
     return depth * (attention + gated * dim * ffn) + patches + joined * text_dim + text_dim * text_dim
