@@ -18,7 +18,7 @@ WIDTH = (
 )  # fmt: skip
 DENSE = (
     "dense_intermediate_size", "intermediate_size_mlp", "dense_ffn_hidden_size", "intermediate_size", "ffn_hidden_size",
-    "ffn_dim", "n_inner", "d_ff",
+    "block_ff_dim", "ffn_dim", "n_inner", "d_ff",
 )  # fmt: skip
 SHARED_WIDTH = (
     "moe_shared_expert_intermediate_size", "shared_expert_intermediate_size", "shared_intermediate_size",
@@ -38,7 +38,20 @@ def dense_width(keys: Keys, n_layers: int) -> list[int]:
     if given is None:
         ratio = keys.number("expansion_ratio", default=0.0 if "moe_intermediate_size" in keys else 4.0)
         return [int(ratio * keys.whole(*DIM, least=1))] * n_layers
-    return [keys.some(*DENSE)] * n_layers
+    width = _adjusted(keys, keys.some(*DENSE))
+    own = keys.values.get("intermediate_size")
+    if not keys.get(*COUNT) and own not in (None, keys.get(*DENSE)):
+        keys.note(f"intermediate_size (where {keys.name_of(*DENSE)} was taken)")
+    return [width] * n_layers
+
+
+def _adjusted(keys: Keys, width: int) -> int:
+    """LFM2's width, if it is to be adjusted: two thirds, times a factor, up to a multiple."""
+    multiple = keys.whole("block_multiple_of", default=256, least=1)
+    factor = keys.number("block_ffn_dim_multiplier", default=1.0)
+    if not keys.flag("block_auto_adjust_ff_dim"):
+        return width
+    return -(-int(factor * int(2 * width / 3)) // multiple) * multiple
 
 
 def read_experts(keys: Keys, facts: Facts) -> dict[str, Any] | None:

@@ -12,6 +12,9 @@ from kolossos.errors import InputError
 LARGEST = 10**12
 """No width, count or length of a network is above it; it keeps products exact in 64 bits."""
 
+SHARED = {"intermediate_size", "ffn_hidden_size", "head_dim", "num_heads"}
+"""Names that mean one thing in one class and another in the next: beside a more special one they say nothing."""
+
 
 class Keys:
     """One table of config.json, over the ``defaults`` of its class."""
@@ -50,7 +53,11 @@ class Keys:
         return value
 
     def some(self, *names: str) -> int:
-        """A whole number, or 0 where there is none."""
+        """A whole number, or 0 where there is none; where several of ``names`` say different things, that is noted."""
+        said = {name: self.values[name] for name in names if self.values.get(name) is not None and name not in SHARED}
+        if len(set(map(str, said.values()))) > 1:
+            taken, *others = said
+            self.note(f"{', '.join(others)} (where {taken} = {_short(said[taken])} was taken)")
         return self.whole(*names, default=0)
 
     def number(self, *names: str, default: float) -> float:

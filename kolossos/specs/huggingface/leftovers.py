@@ -8,25 +8,32 @@ from kolossos.specs.huggingface.keys import Keys
 from kolossos.specs.huggingface.shape import ACTIVATIONS, function_of
 
 WITHOUT_SHAPE = re.compile(
-    r"""^_|^architectures$|^model_type$|^auto_map$|^torch_?dtype$|^dtype$|dropout|_pdrop$|^(id2label|label2id)$
-    |token_?(id|index|ids)s?$|_(token|placeholder)$|^(bos|eos|pad|sep|unk)_|_version$|initializer|_init$|init_(method|range|std)
-    |^use_cache$|cache|aux_loss|loss_|_loss|_coef|jitter|router_(z|scaling|logits|noise)|scaling|_scale$|^scale_|multiplier
-    |^rope_|^rotary_|_rope_|^no_rope_|rope|mrope|softcap|_eps$|epsilon|^attn_implementation|flash|fused|_kernels?$
-    |^(tf_|torchscript|use_bfloat16|output_|return_|is_decoder|is_encoder_decoder|add_cross|cross_attention_hidden)
-    |^(do_sample|num_beams|temperature|top_p|top_k|max_length|min_length|repetition|diversity|length_penalty|typical_p)
+    r"""^_|^architectures$|^model_type$|^auto_map$|dtype$|dropout|_pdrop$|^(id2label|label2id)$
+    |token_?(id|index|ids)s?$|(?<!per)_(token|placeholder)$|^(bos|eos|pad|sep|unk)_|_version$|initializer|_init$|init_(method|range|std)
+    |^use_cache$|(?<!conv_L_)cache|aux_loss|loss_|_loss|_coef|jitter|router_(z|scaling|logits|noise)|scaling|_scale$|^scale_|multiplier
+    |^(?!qk_).*rope|^rotary_|softcap|_eps$|epsilon|^attn_implementation|flash|fused|_kernels$
+    |^(tf_|torchscript|use_bfloat16|output_(hidden|attentions|router|scores)|return_|is_decoder|is_encoder_decoder|add_cross|cross_attention_hidden)
+    |^(do_sample|num_beams|temperature|top_p|top_k$|max_length|min_length|repetition|diversity|length_penalty|typical_p)
     |^(early_stopping|num_beam_groups|no_repeat|encoder_no_repeat|bad_words|suppress|begin_suppress|forced_|num_return)
     |^(prefix|problem_type|task_specific|finetuning|tokenizer|chunk_size_feed|pruned_heads|remove_invalid|exponential)
-    |^(pretraining_tp|ep_size|tp_size|n_group|topk_group|num_expert_group|topk_method|scoring_func|seq_aux|aux_)
-    |^(hidden_act|hidden_activation|clip_qkv|logit|logits_|num_logits|residual_in|rescale_prenorm|time_step|mlp_hidden_act)
+    |^(pretraining_tp|ep_size|tp_size|n_group$|topk_group|num_expert_group|topk_method|scoring_func|seq_aux|aux_)
+    |^(hidden_act|hidden_activation|clip_qkv|logit|logits_|num_logits|residual_in|rescale_prenorm|time_step_(floor|limit|max|min)|mlp_hidden_act)
     |^(gradient|use_return|classifier|num_labels|image_|video_|audio_token|vision_(start|end|token|feature|soft)|ignore_index)
     |^(media_|tie_encoder|ssm_dtype|language_model_only|attention_dropout|moe_apply|expert_selection|query_pre|swiglu_)
-    |^(use_(mamba_kernels|associative|mambapy|bidirectional|parallel_embedding|gemma_norm)|residual_|norm_topk)
-    |^(z_loss|mamba_(hidden_act|norm_before|ssm)|embd_|summary_|activation_situ|kda_|deepstack|load_presharded|unk)
+    |^(use_(mamba_kernels|associative|mambapy|bidirectional|parallel_embedding|gemma_norm)|residual_(in|multiplier|dropout|scale)|norm_topk)
+    |overlap$|^(z_loss|mamba_(hidden_act|norm_before|ssm)|embd_|summary_|activation_situ|kda_lower|deepstack|load_presharded|unk)
     |^(original_max_position|max_batch|layer_norm_|norm_type|mup_|embedding_(initializer|scale)|use_routing|use_moe_router)
     |^(default_|pad_|truncat|prompt|chat_|initial_context|do_layer_norm|use_unified_vision|index_(share|skip|topk_freq)|vocab_size_per_layer|vocab_file|merges|special|spk_|projector_|mm_|text_hidden|merge_)""",
     re.VERBOSE,
 )
 """Keys that change neither the parameters nor the work: dropout, tokens, first values, factors, generation."""
+
+
+STRUCTURE = re.compile(
+    r"rank|dim|size|width|head|layer|expert|hidden|kernel|conv|expand|state|lora|latent|stack|cycle|^num_|^n_|block|depth"
+    r"|group|mult|inner|embed|index|gate|config|router|mamba|ssm|attn|attention|mlp|ffn"
+)
+"""Keys that may well say something of the shape."""
 
 
 def unread(keys: Keys) -> list[str]:

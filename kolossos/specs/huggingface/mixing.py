@@ -42,7 +42,7 @@ def read_mixing(keys: Keys, facts: Facts, n_layers: int) -> list[Mixing]:
         return _chosen_blocks(keys, n_layers)
     names = _names(keys, facts, n_layers)
     layers = [_named(name, keys, facts) for name in names]
-    if "mamba_d_ssm" in keys and not keys.items("layer_types"):  # Falcon-H1: both in every layer
+    if facts.recurrent == "beside" or ("mamba_d_ssm" in keys and not facts.known):  # Falcon-H1: both in every layer
         layers = [replace(layer, state=True) for layer in layers]
     return [replace(layer, widths=_widths(keys, number, layer)) for number, layer in enumerate(layers)]
 
@@ -105,7 +105,7 @@ def _names(keys: Keys, facts: Facts, n_layers: int) -> list[str]:
     layers = range(n_layers)
     if types := keys.items("layer_types", "layers_block_type", length=n_layers):
         keys.get("full_attention_interval", "sliding_window_pattern", "_sliding_window_pattern", "use_sliding_window")
-        keys.get("max_window_layers", "layer_group_size")
+        keys.get("max_window_layers", "layer_group_size", "global_attn_every_n_layers", "full_attn_idxs")
         return [str(name) for name in types]
     table = keys.table("linear_attn_config")
     if full := table.get("full_attn_layers"):  # counted from 1 (Kimi Linear)
@@ -122,17 +122,16 @@ def _names(keys: Keys, facts: Facts, n_layers: int) -> list[str]:
         return [FULL if number in indices else "mamba" for number in layers]
     if interval := keys.some("full_attention_interval", "layer_group_size"):
         return ["linear_attention" if (number + 1) % interval else FULL for number in layers]
-    if _is_state_alone(keys):
+    if _is_state_alone(keys, facts):
         return ["mamba"] * n_layers
     if "attention_chunk_size" in keys:
         return _chunked_names(keys, n_layers)
     return _windowed_names(keys, facts, n_layers)
 
 
-def _is_state_alone(keys: Keys) -> bool:
+def _is_state_alone(keys: Keys, facts: Facts) -> bool:
     heads = keys.get("num_attention_heads", "n_head", "n_heads")
-    bamba = "mamba_d_state" in keys and "mamba_d_ssm" not in keys
-    return (not heads and keys.get("state_size") is not None) or bamba
+    return (not heads and keys.get("state_size") is not None) or facts.recurrent == "mamba"
 
 
 def _chunked_names(keys: Keys, n_layers: int) -> list[str]:
@@ -145,7 +144,8 @@ def _chunked_names(keys: Keys, n_layers: int) -> list[str]:
 
 def _windowed_names(keys: Keys, facts: Facts, n_layers: int) -> list[str]:
     layers, window = range(n_layers), keys.get(*WINDOW)
-    pattern = keys.get("sliding_window_pattern", "_sliding_window_pattern", default=facts.window)
+    every = ("sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers")
+    pattern = keys.get(*every, default=facts.window)
     used = keys.get("use_sliding_window")
     if pattern == "upper":
         first = keys.whole("max_window_layers", default=28)

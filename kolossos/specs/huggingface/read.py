@@ -8,7 +8,7 @@ from kolossos.specs.huggingface.classes import Facts, find_class
 from kolossos.specs.huggingface.encoder import encoders
 from kolossos.specs.huggingface.experts import dense_width, mlp_kinds, read_experts
 from kolossos.specs.huggingface.keys import Keys
-from kolossos.specs.huggingface.leftovers import left_out, unread
+from kolossos.specs.huggingface.leftovers import STRUCTURE, left_out, unread
 from kolossos.specs.huggingface.mixing import Mixing, block_count, read_mixing
 from kolossos.specs.huggingface.pattern import OneLayer, placed
 from kolossos.specs.huggingface.rotary import read_rotary
@@ -74,8 +74,9 @@ def _values(named: str, facts: Facts, config: dict[str, Any]) -> tuple[dict[str,
         )
         omitted.append(f"{further} (counted apart, not in time and memory)")
     rest = unread(keys)
-    if rest and not facts.known:
-        raise InputError(_refusal(named, f"the class is unknown, and so are its keys {', '.join(rest[:6])}", keys))
+    shaping = [key for key in rest if STRUCTURE.search(key)]
+    if shaping and not facts.known:
+        raise InputError(_refusal(named, f"the class is unknown, and so are its keys {', '.join(shaping[:6])}", keys))
     if not facts.known:
         omitted.append(f"what {named} may compute beyond its keys (biases, norms of queries and keys)")
     if rest:

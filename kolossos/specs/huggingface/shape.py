@@ -98,7 +98,7 @@ def _norms(keys: Keys, facts: Facts) -> dict[str, Any]:
         values["post_norm"] = True
     if "parallel_attn" in keys or "parallel_attn" in keys.defaults:
         both = keys.flag("new_decoder_architecture")
-        side_by_side = both or keys.flag("parallel_attn")
+        side_by_side = keys.flag("parallel_attn") or both
         two = both and keys.some("num_ln_in_parallel_attn") != 1
         values |= {"parallel_block": side_by_side, "shared_norm": side_by_side and not two}
     if "use_parallel_residual" in keys:
@@ -156,10 +156,9 @@ def _positions(keys: Keys, facts: Facts) -> dict[str, Any]:
     """Learned positions, in the classes that have them."""
     if "word_embed_proj_dim" in keys and keys.get("word_embed_proj_dim") != keys.get(*DIM):
         raise InputError("word_embed_proj_dim differs from hidden_size: projected embeddings are not supported")
-    named = facts.defaults.get("learned_positions")
-    if not named:
+    if not facts.defaults.get("learned_positions"):
         return {}
-    return {"learned_positions": keys.whole(named, least=1) + int(facts.defaults.get("position_offset", 0))}
+    return {"learned_positions": keys.whole(*LENGTH, least=1) + int(facts.defaults.get("position_offset", 0))}
 
 
 def _rope_share(keys: Keys) -> float:

@@ -59,9 +59,11 @@ def _mamba(keys: Keys, dim: int) -> dict[str, Any]:
     expand = keys.number("mamba_expand", "expand", default=2.0)
     state, kernel = keys.whole(*MAMBA_STATE, least=1), keys.whole(*MAMBA_CONV, default=4)
     bias = keys.flag("mamba_conv_bias", "use_conv_bias", default=True)
-    inner = keys.some("mamba_d_ssm", "mamba_intermediate") or int(expand * dim)
+    given = ("mamba_d_ssm", "intermediate_size") if "state_size" in keys else ("mamba_d_ssm",)
+    inner = keys.some(*given) or int(expand * dim)
     shared: dict[str, Any] = {"key_dim": state, "conv_kernel": kernel, "conv_bias": bias}
     if heads := keys.some(*MAMBA_HEADS):
+        keys.get("mamba_dt_rank", "time_step_rank")
         given = keys.get(*MAMBA_HEAD_DIM)
         width = given if isinstance(given, int) and given > 0 else max(inner // heads, 1)
         return shared | {
