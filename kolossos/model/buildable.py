@@ -11,6 +11,7 @@ SELDOM = {
     "parallel_block": "attention and MLP side by side (parallel_block)",
     "embedding_norm": "a norm of the embedding (embedding_norm)",
     "output_bias": "a bias of the output (output_bias)",
+    "layer_input_dim": "embeddings of each layer (layer_input_dim)",
     "learned_positions": "learned positions (learned_positions)",
 }
 """Features that are off where the spec does not name them."""
@@ -22,6 +23,7 @@ def obstacles(spec: ModelSpec) -> list[str]:
     found: dict[str, bool] = {
         **{words: bool(getattr(spec, name)) for name, words in SELDOM.items()},
         "values of another width than keys (v_head_dim)": spec.v_head_dim not in (None, spec.head_dim),
+        "several residual streams (residual_streams)": spec.residual_streams > 1,
         "partial rotary embeddings (rope_share)": spec.rope_share != 1.0,
         "norms with a bias or without a scale (norm_kind)": spec.norm_kind != "scale" or not spec.final_norm,
         "a gate on shared experts, idle experts, a latent width or a bias of the choice of experts (moe)": moe

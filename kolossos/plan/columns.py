@@ -92,10 +92,16 @@ class ModelColumns(Columns):
     chunked: Column
     parallel: Column
     """Whether attention and MLP read the same input."""
+    streams: Column
+    """Of the residual."""
     expert_in: Column
     """Width that routed experts read."""
     latent: Column
     """The same where it is not the residual stream's."""
+    layer_in: Column
+    """Width of an embedding that each layer has of its own."""
+    layer_table: Column
+    """Elements of that embedding."""
     state_heads: Column
     state_key_heads: Column
     state_key: Column
@@ -146,12 +152,12 @@ class ModelColumns(Columns):
     @classmethod
     def _of_kind(cls, spec: ModelSpec, layers: dict[Layer, int]) -> Self:
         """Of layers that differ in having experts or not, at most."""
-        moe, mla, number = spec.moe, spec.mla, sum(layers.values())
+        moe, number = spec.moe, sum(layers.values())
         first = next(iter(layers))
         sparse = sum(n for layer, n in layers.items() if layer.experts)
         dense = max((layer.ffn_dim for layer in layers), default=0)
         beside = spec.dense_beside_experts or any(layer.experts and layer.ffn_dim for layer in layers)
-        experts, latent = moe if sparse else None, mla if first.n_heads else None
+        experts, latent, own = moe if sparse else None, first.mla, spec.layer_input_dim or 0
         values: dict[str, float] = {
             "n_layers": spec.n_layers,
             "n_moe_layers": spec.n_layers * sparse / number,
@@ -181,7 +187,10 @@ class ModelColumns(Columns):
             "window": first.window,
             "chunked": spec.attn_chunked,
             "parallel": spec.parallel_block,
+            "streams": spec.residual_streams,
             "expert_in": (experts.latent_dim if experts else None) or spec.dim,
+            "layer_in": own,
+            "layer_table": own * (spec.layer_input_vocab or spec.vocab_size),
             "latent": (experts.latent_dim or 0) if experts else 0,
         }
         columns = values | _state(first)
@@ -207,7 +216,7 @@ def _extra(spec: ModelSpec, layer: Layer) -> float:
     gate = layer.n_heads * {None: 0, "element": layer.v_head_dim, "head": 1}[spec.attn_gate]
     if spec.indexer is None or not layer.indexer:
         return gate
-    rank, index = (spec.mla.q_lora_rank if spec.mla else None) or spec.dim, spec.indexer
+    rank, index = (layer.mla.q_lora_rank if layer.mla else None) or spec.dim, spec.indexer
     return gate + rank * index.n_heads * index.head_dim / spec.dim + index.head_dim + index.n_heads
 
 

@@ -28,11 +28,15 @@ class LayerParameters:
     active_biases: int = 0
     recurrent: int = 0
     """Matrices of layers with a state; its decays, convolutions and norms count as biases."""
+    layer_inputs: int = 0
+    """Matrices of embeddings that layers have of their own."""
+    layer_tables: int = 0
+    """These embeddings."""
 
     @property
     def total(self) -> int:
         matrices = self.attention + self.dense_mlp + self.shared_experts + self.experts + self.router + self.recurrent
-        return matrices + self.norms + self.biases
+        return matrices + self.norms + self.biases + self.layer_inputs + self.layer_tables
 
     @property
     def active(self) -> int:
@@ -42,7 +46,7 @@ class LayerParameters:
     @property
     def matmul_active(self) -> int:
         """Weights that one token is multiplied with."""
-        mixing = self.attention + self.recurrent
+        mixing = self.attention + self.recurrent + self.layer_inputs
         return mixing + self.dense_mlp + self.shared_experts + self.active_experts + self.router
 
 
@@ -82,7 +86,7 @@ def count_parameters(spec: ModelSpec) -> ParameterCount:
     kinds = [(number, _layer_parameters(spec, layer)) for layer, number in spec.layers().items()]
     layers = {f.name: sum(n * getattr(each, f.name) for n, each in kinds) for f in fields(LayerParameters)}
     table = spec.vocab_size * spec.dim
-    layers["norms"] += _norm_width(spec) * (spec.final_norm + spec.embedding_norm)
+    layers["norms"] += _norm_width(spec) * (spec.final_norm + spec.embedding_norm) + (spec.layer_input_dim or 0)
     layers["biases"] += spec.vocab_size * spec.output_bias
     layers["active_biases"] += spec.vocab_size * spec.output_bias
     return ParameterCount(
@@ -123,6 +127,9 @@ def _layer_parameters(spec: ModelSpec, layer: Layer) -> LayerParameters:
     biases += _mlp_biases(spec, layer.ffn_dim) if layer.ffn_dim else 0
     attention, norms = _attention_parameters(spec, layer), _norm_parameters(spec, layer)
     state = spec.dim * (recurrent.in_width + recurrent.values) + recurrent.inner_weights if recurrent else 0
+    own = spec.layer_input_dim or 0
+    inputs = {"layer_inputs": 3 * spec.dim * own, "layer_tables": own * (spec.layer_input_vocab or spec.vocab_size)}
+    norms += (spec.dim if own else 0) + _mixing_of_streams(spec, layer)
     if moe is None:
         return LayerParameters(
             attention=attention,
@@ -131,6 +138,7 @@ def _layer_parameters(spec: ModelSpec, layer: Layer) -> LayerParameters:
             biases=biases,
             active_biases=biases,
             recurrent=state,
+            **inputs,
         )
     biases += moe.n_experts if moe.bias else 0  # the router's
     biases += moe.n_experts + moe.n_idle if moe.choice_bias else 0
@@ -148,7 +156,15 @@ def _layer_parameters(spec: ModelSpec, layer: Layer) -> LayerParameters:
         biases=biases + of_one * moe.n_experts,
         active_biases=biases + of_one * moe.top_k,
         recurrent=state,
+        **inputs,
     )
+
+
+def _mixing_of_streams(spec: ModelSpec, layer: Layer) -> int:
+    """What reads n streams of the residual to weigh them for each block (manifold-constrained hyper-connections,
+    arXiv:2512.24880): n in, n out, and n x n from stream to stream."""
+    n = spec.residual_streams
+    return layer.sublayers * (n * spec.dim + 1) * n * (n + 2) if n > 1 else 0
 
 
 def _mtp_parameters(spec: ModelSpec) -> int:
@@ -201,7 +217,7 @@ def positions_seen(window: int, seq_len: int, *, chunked: bool = False) -> float
 
 
 def _attention_parameters(spec: ModelSpec, layer: Layer) -> int:
-    d, heads, mla = spec.dim, layer.n_heads, spec.mla
+    d, heads, mla = spec.dim, layer.n_heads, layer.mla
     if not heads:
         return 0
     gate = d * heads * {None: 0, "element": layer.v_head_dim, "head": 1}[spec.attn_gate]
@@ -222,7 +238,7 @@ def _indexer_parameters(spec: ModelSpec, layer: Layer) -> int:
     """Queries from the latent (or the residual), one key, a weight for each head (DeepSeek-V3.2)."""
     if spec.indexer is None or not layer.indexer:
         return 0
-    rank = (spec.mla.q_lora_rank if spec.mla else None) or spec.dim
+    rank = (layer.mla.q_lora_rank if layer.mla else None) or spec.dim
     return rank * spec.indexer.n_heads * spec.indexer.head_dim + spec.dim * (
         spec.indexer.head_dim + spec.indexer.n_heads
     )
@@ -252,6 +268,7 @@ def _norm_parameters(spec: ModelSpec, layer: Layer) -> int:
     stream = _norm_width(spec) * blocks * (spec.pre_norm + spec.post_norm)
     if not layer.n_heads:
         return stream
-    latents = (spec.mla.q_lora_rank or 0) + spec.mla.kv_lora_rank if spec.mla else 0
-    heads = {None: 0, "head": 2, "whole": layer.n_heads + layer.n_kv_heads}[spec.qk_norm]
+    latents = (layer.mla.q_lora_rank or 0) + layer.mla.kv_lora_rank if layer.mla else 0
+    own_keys = 0 if layer.shares_kv else 1
+    heads = {None: 0, "head": 1 + own_keys, "whole": layer.n_heads + own_keys * layer.n_kv_heads}[spec.qk_norm]
     return stream + latents + heads * layer.head_dim

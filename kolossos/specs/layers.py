@@ -108,6 +108,16 @@ class RecurrentSpec(Spec):
         return self
 
 
+class MLASpec(Spec):
+    """Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1): keys and values from a latent."""
+
+    q_lora_rank: PositiveInt | None = Field(default=None, description="None: queries straight from the residual")
+    kv_lora_rank: PositiveInt
+    qk_nope_head_dim: PositiveInt
+    qk_rope_head_dim: NonNegativeInt
+    v_head_dim: PositiveInt
+
+
 class IndexerSpec(Spec):
     """The small attention that chooses which positions the large one sees (DeepSeek-V3.2, arXiv:2512.02556)."""
 
@@ -129,6 +139,7 @@ class LayerKind(Spec):
     n_kv_heads: PositiveInt | None = None
     head_dim: PositiveInt | None = None
     v_head_dim: PositiveInt | None = None
+    mla: MLASpec | None = None
     values_are_keys: bool = Field(default=False, description="no matrix for values: keys serve as both (Gemma 4)")
     shares_kv: bool = Field(default=False, description="keys and values of an earlier layer are used again")
     indexer: bool = Field(default=True, description="where the model has an indexer, whether these layers have one")
@@ -146,6 +157,7 @@ class Layer:
     v_head_dim: int
     window: int
     """Positions that attention sees; 0: all."""
+    mla: MLASpec | None
     values_are_keys: bool
     shares_kv: bool
     indexer: bool

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from kolossos.specs.layers import IndexerSpec, Layer, LayerKind
+from kolossos.specs.layers import IndexerSpec, Layer, LayerKind, MLASpec
 from kolossos.specs.strict import Spec
 
 MOST_LAYERS = 10_000
@@ -59,6 +59,7 @@ _SELDOM = (
     "v_head_dim", "attn_gate", "attn_chunked", "rope_share", "indexer", "parallel_block", "shared_norm", "norm_kind",
     "embedding_norm", "output_bias", "learned_positions", "final_norm", "mtp_layers", "layer_kinds", "layer_pattern",
     "encoder_parameters", "not_priced",
+    "layer_input_dim", "layer_input_vocab", "residual_streams",
 )  # fmt: skip
 """Written only where a model has them."""
 
@@ -94,16 +95,6 @@ class MoESpec(Spec):
         if self.top_k > self.n_experts:
             raise ValueError(f"top_k = {self.top_k} selects more experts than n_experts = {self.n_experts}")
         return self
-
-
-class MLASpec(Spec):
-    """Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434, section 2.1): keys and values from a latent."""
-
-    q_lora_rank: PositiveInt | None = Field(default=None, description="None: queries straight from the residual")
-    kv_lora_rank: PositiveInt
-    qk_nope_head_dim: PositiveInt
-    qk_rope_head_dim: PositiveInt
-    v_head_dim: PositiveInt
 
 
 class ModelSpec(Spec):
@@ -166,6 +157,9 @@ class ModelSpec(Spec):
     )
 
     parallel_block: bool = Field(default=False, description="attention and MLP read the same input, side by side")
+    residual_streams: PositiveInt = Field(
+        default=1, description="residual streams that every block reads and writes (hyper-connections)"
+    )
     shared_norm: bool = Field(default=False, description="of a parallel block: one norm for both (Falcon, Cohere)")
     norm_kind: Literal["scale", "scale and bias", "plain"] = Field(
         default="scale", description="what a norm learns: RMSNorm a scale, LayerNorm often a bias too, OLMo-1 nothing"
@@ -188,6 +182,10 @@ class ModelSpec(Spec):
         default=(), strict=False, description="what the model has and neither counts nor plans hold"
     )
 
+    layer_input_dim: PositiveInt | None = Field(
+        default=None, description="width of an embedding of its own that every layer adds (Gemma 4 E2B)"
+    )
+    layer_input_vocab: PositiveInt | None = Field(default=None, description="of these; default vocab_size")
     tied_embeddings: bool = False
     learned_positions: PositiveInt | None = None
     embedding_norm: bool = False
@@ -244,7 +242,9 @@ class ModelSpec(Spec):
         experts, ffn_dim = self._mlp_of(number, kind)
         attends = kind.attention
         head_dim = kind.head_dim or self.head_dim
-        of_values = self.mla.v_head_dim if self.mla else kind.head_dim or self.v_head_dim or head_dim
+        mla = (kind.mla or self.mla) if attends else None
+        head_dim = mla.qk_nope_head_dim + mla.qk_rope_head_dim if mla and kind.mla else head_dim
+        of_values = mla.v_head_dim if mla else kind.head_dim or self.v_head_dim or head_dim
         return Layer(
             kind=kind.name,
             n_heads=(kind.n_heads or self.n_heads) if attends else 0,
@@ -252,6 +252,7 @@ class ModelSpec(Spec):
             head_dim=head_dim if attends else 0,
             v_head_dim=(kind.v_head_dim or of_values) if attends else 0,
             window=(self.window_of(number) if kind.window is None else kind.window) if attends else 0,
+            mla=mla,
             values_are_keys=kind.values_are_keys,
             shares_kv=kind.shares_kv,
             indexer=self.indexer is not None and kind.indexer and attends,

@@ -133,7 +133,10 @@ def layer_activations(setting: Setting) -> LayerActivations:
     share = 1.0 / (model.up_matrices + 1)
     cheap = 2 * stream + (hidden * beside + inner * moe) * share
     state = _state_activations(model, layout, stream) if np.any(model.state_heads) else 0.0
-    return LayerActivations(attention + dense * beside + experts * moe + scores + state, scores, cheap, stream)
+    streams = stream * model.streams
+    more = 2 * (streams - stream) * model.attention  # the input of each of two blocks
+    kept = attention + dense * beside + experts * moe + scores + state + more
+    return LayerActivations(kept, scores, cheap, streams)
 
 
 def _state_activations(model: ModelColumns, layout: LayoutColumns, stream: Column) -> Column:

@@ -42,9 +42,10 @@ def layer_parameters(model: ModelColumns, layout: LayoutColumns) -> LayerParamet
     expert = (model.up_matrices + 1) * model.expert_in * model.expert_dim * has_experts(model)
     shared = (model.up_matrices + 1) * d * model.shared_dim / tp + 2 * d * model.latent
     own = np.where(model.mla > 0, latent, plain) * model.attention
+    beside = model.attention_extra + 3 * model.layer_in
     state = d * (model.state_in + model.state_heads * model.state_value) + model.state_inner
     return LayerParameters(
-        attention=own / tp + whole + (d * model.attention_extra + state) / tp,
+        attention=own / tp + whole + (d * beside + model.layer_table + state) / tp,
         dense=(model.up_matrices + 1) * d * model.ffn_dim / tp,
         experts=expert * np.maximum(model.n_experts / layout.ep, 1.0) / layout.etp,
         beside_experts=(shared + d * model.n_experts) * has_experts(model),

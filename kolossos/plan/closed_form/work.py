@@ -85,9 +85,11 @@ def _attention(model: ModelColumns, layout: LayoutColumns, t: Column) -> list[Ma
     nope = model.head_dim - model.rope_dim
     at = Part.ATTENTION
     extra = [_one("gates", at, (t, model.attention_extra / tp, d), _flag(model.attention_extra > 0))]
+    own = [_one("layer_inputs", at, (t, 3 * model.layer_in / tp, d), _flag(model.layer_in > 0))]
     wider = kv_heads * more_values(model)
     return [
         *(extra if np.any(model.attention_extra) else []),
+        *(own if np.any(model.layer_in) else []),
         _one("qkv", at, (t, (heads + 2 * kv_heads) * model.head_dim + wider, d), plain),
         _one("q", at, (t, heads * model.head_dim, d), direct),
         _one("q_down", at, (t / tp, model.q_rank, d), model.mla * (model.q_rank > 0)),
@@ -201,7 +203,7 @@ def elementwise_bytes(model: ModelColumns, layout: LayoutColumns, sequence_paral
     t, b = tokens(layout), BF16_BYTES
     spread = t / np.where(sequence_parallel > 0, layout.tp, 1.0)
     stream = spread * model.dim * b
-    block = stream * (model.norms / 2 * 2 + 3)
+    block = stream * (model.norms / 2 * 2 + 3 * model.streams)
     heads = (model.n_heads + 2 * np.maximum(model.n_kv_heads, layout.tp)) / layout.tp
     rotary = 2 * t * heads * model.head_dim * b
     activation = (model.up_matrices + 1) * b

@@ -70,7 +70,7 @@ def read_experts(keys: Keys, facts: Facts) -> dict[str, Any] | None:
         "renormalize": keys.flag("norm_topk_prob", "moe_renormalize", "moe_router_renormalize", "renormalize_moe"),
         "shared_dim": _shared(keys, width) or None,
         "router_softcap": keys.number("router_logit_softcapping", "moe_router_logit_softcapping", default=0.0) or None,
-        "latent_dim": keys.some("moe_latent_size", "moe_latent_dim") or None,
+        "latent_dim": keys.some("moe_latent_size", "moe_latent_dim", "moe_hidden_size") or None,
         "n_idle": keys.some("zero_expert_num"),
     }
     return values | facts.moe
@@ -79,9 +79,9 @@ def read_experts(keys: Keys, facts: Facts) -> dict[str, Any] | None:
 def _one_width(keys: Keys) -> int:
     given = keys.get(*WIDTH)
     if isinstance(given, list):
-        if len(set(map(str, given))) != 1:
-            raise InputError(f"key {keys.name_of(*WIDTH)!r}: experts of several widths are not supported")
-        given = given[0]
+        if len(set(map(str, given))) > 1:
+            keys.note(f"experts of another width ({keys.name_of(*WIDTH)} = {given})")
+        given = given[0] if given else None
         if not isinstance(given, int) or given < 1:
             raise InputError(f"key {keys.name_of(*WIDTH)!r}: expected whole numbers from 1 on")
         return given

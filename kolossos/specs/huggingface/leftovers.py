@@ -23,7 +23,7 @@ WITHOUT_SHAPE = re.compile(
     |^(use_(mamba_kernels|associative|mambapy|bidirectional|parallel_embedding|gemma_norm)|residual_(in|multiplier|dropout|scale)|norm_topk)
     |overlap$|^(z_loss|mamba_(hidden_act|norm_before|ssm)|embd_|summary_|activation_situ|kda_lower|deepstack|load_presharded|unk)
     |^(original_max_position|max_batch|layer_norm_|norm_type|mup_|embedding_(initializer|scale)|use_routing|use_moe_router)
-    |^(default_|pad_|truncat|prompt|chat_|initial_context|do_layer_norm|use_unified_vision|index_(share|skip|topk_freq)|vocab_size_per_layer|vocab_file|merges|special|spk_|projector_|mm_|text_hidden|merge_)""",
+    |^(spatial_merge|out_hidden_size|downsample|patch_size|num_channels|hc_|layer_rope|linear_lower|norm_after)|^(default_|pad_|truncat|prompt|chat_|initial_context|do_layer_norm|use_unified_vision|index_(share|skip|topk_freq)|vocab_size_per_layer|vocab_file|merges|special|spk_|projector_|mm_|text_hidden|merge_)""",
     re.VERBOSE,
 )
 """Keys that change neither the parameters nor the work: dropout, tokens, first values, factors, generation."""

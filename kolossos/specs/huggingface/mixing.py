@@ -6,7 +6,7 @@ from typing import Any
 from kolossos.errors import InputError
 from kolossos.specs.huggingface.classes import Facts
 from kolossos.specs.huggingface.keys import Keys
-from kolossos.specs.huggingface.shape import LENGTH
+from kolossos.specs.huggingface.shape import LATENT, LENGTH
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 FULL_NAMES = {FULL, "attention", "global", "full", "global_attention", "softmax_attention", "self_attention"}
@@ -187,13 +187,17 @@ def _widths(keys: Keys, number: int, layer: Mixing) -> tuple[tuple[str, Any], ..
     own = keys.table("per_layer_config")
     own = own.get(str(number)) or own.get(f"{number:02d}") or {}
     names = {"num_attention_heads": "n_heads", "num_key_value_heads": "n_kv_heads", "head_dim": "head_dim"}
+    if isinstance(own, dict) and "kv_lora_rank" in keys:
+        latent = {name: own[name] if name in own else keys.get(name) for name in ("q_lora_rank", *LATENT)}
+        found |= {"mla": tuple(latent.items())} if any(name in own for name in latent) else {}
+        own = {name: value for name, value in own.items() if name not in latent}
     if not isinstance(own, dict) or (unknown := sorted(set(own) - set(names))):
         raise InputError(f"per_layer_config: {unknown[0] if isinstance(own, dict) else own!r} is not known")
     found |= {names[name]: value for name, value in own.items()}
     if keys.flag("attention_k_eq_v") and not layer.window:
         found["values_are_keys"] = True
     indexers = keys.items("indexer_types")
-    if number < len(indexers) and indexers[number] == "shared":
+    if keys.some("index_topk") and (layer.window or (number < len(indexers) and indexers[number] == "shared")):
         found["indexer"] = False
     return tuple(sorted(found.items()))
 

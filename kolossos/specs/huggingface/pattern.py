@@ -94,6 +94,8 @@ def _name(one: OneLayer, usual_mlp: str) -> str:
 def _kind(name: str, one: OneLayer, state: dict[str, Any] | None, ffn_dim: int | None) -> dict[str, Any]:
     mixing, mlp, width = one
     values: dict[str, Any] = {"name": name, "mlp": mlp} | {k: v for k, v in mixing.widths if k != "ffn_dim"}
+    if "mla" in values:
+        values["mla"] = dict(values["mla"])
     if not mixing.attention:
         values["attention"] = False
     if mixing.state:

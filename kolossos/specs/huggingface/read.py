@@ -56,7 +56,10 @@ def _values(named: str, facts: Facts, config: dict[str, Any]) -> tuple[dict[str,
     """Values of a ModelSpec, and what they leave out."""
     text = next((config[key] for key in TEXT if isinstance(config.get(key), dict)), None)
     defaults = facts.defaults | (facts.elided if text is not None else {})
-    keys = Keys({**config, **text} if text is not None else config, defaults)
+    merged = {**config, **(text or {})}
+    if "tie_word_embeddings" in config:
+        merged["tie_word_embeddings"] = config["tie_word_embeddings"]
+    keys = Keys(merged, defaults)
     keys.get(*TEXT)
     if facts.refused:
         raise InputError(_refusal(named, facts.refused, keys))
@@ -95,17 +98,17 @@ def _refusal(named: str, why: str, keys: Keys) -> str:
 
 
 def _described(keys: Keys, facts: Facts) -> tuple[dict[str, Any], str]:
-    if isinstance(keys.get(PER_LAYER_INPUT), int) and keys.some(PER_LAYER_INPUT):
-        raise InputError(
-            f"{PER_LAYER_INPUT} = {keys.get(PER_LAYER_INPUT)}: embeddings for each layer are not described"
-        )
     n_layers = block_count(keys) or keys.whole(*LAYERS, least=1)
     if n_layers > MOST_LAYERS:
         raise InputError(f"{n_layers:,} layers: expected at most {MOST_LAYERS:,}")
     values = read_shape(keys, facts, n_layers)
+    if width := keys.some(PER_LAYER_INPUT):
+        values |= {"layer_input_dim": width, "layer_input_vocab": keys.some("vocab_size_per_layer_input") or None}
     moe = read_experts(keys, facts)
     mixing = read_mixing(keys, facts, n_layers)
     widths = dense_width(keys, n_layers)
+    if sharing := keys.some("num_kv_shared_layers"):
+        mixing, widths = _sharing(keys, mixing, widths, min(sharing, n_layers))
     layers = _layers(keys, facts, mixing, widths, moe is not None)
     if facts.shortcut:  # LongCat: experts beside the first of two layers of attention and MLP
         layers = [
@@ -124,6 +127,14 @@ def _described(keys: Keys, facts: Facts) -> tuple[dict[str, Any], str]:
         values["branch_scale"] = 2**-0.5
     rope, left = read_rotary(keys)
     return values | places | rope, left
+
+
+def _sharing(keys: Keys, mixing: list[Mixing], widths: list[int], number: int) -> tuple[list[Mixing], list[int]]:
+    """The last ``number`` layers use keys and values of earlier ones; their MLPs may be twice as wide (Gemma 4)."""
+    first = len(mixing) - number
+    shared = [replace(layer, widths=(*layer.widths, ("shares_kv", True))) for layer in mixing[first:]]
+    double = 2 if keys.flag("use_double_wide_mlp") else 1
+    return [*mixing[:first], *shared], [*widths[:first], *(double * width for width in widths[first:])]
 
 
 def _state(keys: Keys, facts: Facts, values: dict[str, Any], mixing: list[Mixing]) -> dict[str, Any] | None:

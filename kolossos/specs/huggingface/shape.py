@@ -41,6 +41,7 @@ def read_shape(keys: Keys, facts: Facts, n_layers: int) -> dict[str, Any]:
         "activation": ACTIVATIONS.get(function, "gelu_tanh"),
         "gated_mlp": facts.known or function not in UNGATED,
         "rope_share": _rope_share(keys),
+        "residual_streams": keys.whole("hc_mult", default=1, least=1),
     }
     values |= _attention(keys, facts, dim, heads) | _norms(keys, facts) | _biases(keys, facts)
     return values | _multipliers(keys, facts, dim) | _positions(keys, facts) | _fixed(facts)
@@ -54,7 +55,7 @@ def _attention(keys: Keys, facts: Facts, dim: int, heads: int) -> dict[str, Any]
     if not heads:  # of layers with a state alone there may be no attention at all
         return {"n_heads": 1, "n_kv_heads": 1, "head_dim": max(dim // 2 * 2, 2)}
     if any(name in keys for name in LATENT[:2]):
-        latent = {name: keys.whole(name, least=1) for name in LATENT}
+        latent = {name: keys.whole(name, least=name != "qk_rope_head_dim") for name in LATENT}
         mla = {"q_lora_rank": keys.some("q_lora_rank") or None} | latent
         keys.get("head_dim", "qk_head_dim", *KV_HEADS)
         head_dim = latent["qk_nope_head_dim"] + latent["qk_rope_head_dim"]
