@@ -20,7 +20,7 @@ from pydantic import (
 from kolossos.specs.layers import IndexerSpec, Layer, LayerKind, MLASpec
 from kolossos.specs.strict import Spec
 
-MOST_LAYERS = 10_000
+MOST_LAYERS = 4096
 USUAL = "usual"
 """In a pattern of layers: one as the model's own keys say."""
 
@@ -99,6 +99,8 @@ class MoESpec(Spec):
 
 class ModelSpec(Spec):
     """A decoder. Widths in elements; ``None`` means that the part is absent."""
+
+    most = 10**10
 
     name: str
     source: str = ""

@@ -18,6 +18,10 @@ from kolossos.specs.layout import Layout, Precision
 from kolossos.specs.model import ModelSpec
 from kolossos.specs.overrides import apply_overrides
 
+MOST_TOKENS = 1e18
+MOST = {"gpus": 10**8, "seq_len": 10**8, "global_batch": 10**8, "global_batch_tokens": 1e12}
+"""No computer holds or no run asks for more; below them every figure stays a number."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest:
@@ -89,12 +93,12 @@ def answer_mixed(question: Question) -> Mixed:
 
 def _check(request: PlanRequest) -> None:
     """Everything that can be said before the search."""
-    if request.tokens <= 0:
-        raise InputError(f"tokens {request.tokens:g}: expected a number above 0")
-    for name in ("gpus", "seq_len", "global_batch", "global_batch_tokens"):
+    if not 0 < request.tokens <= MOST_TOKENS:
+        raise InputError(f"tokens {request.tokens:g}: expected a number above 0, and at most {MOST_TOKENS:g}")
+    for name, most in MOST.items():
         value = getattr(request, name)
-        if value is not None and value < 1:
-            raise InputError(f"{name} {value}: expected a number of at least 1")
+        if value is not None and not 1 <= value <= most:
+            raise InputError(f"{name} {value:.6g}: expected a number of at least 1, and at most {most:g}")
     if request.objective not in OBJECTIVES:
         raise InputError(f"objective {request.objective}: unknown{nearest(request.objective, OBJECTIVES)}")
     if request.precision and request.precision not in get_args(Precision):

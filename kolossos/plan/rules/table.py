@@ -84,10 +84,15 @@ def _precision(layout: LayoutColumns, bounds: Bounds) -> Mask:
     return np.isin(layout.precision, [code("precision", name) for name in bounds.precisions])
 
 
+FARTHEST = 100_000
+"""How far a search goes for a value that would be right."""
+
+
 def _near(value: int, wanted: Callable[[int], bool], limit: int = 4096) -> str:
-    """The nearest values around ``value`` that are ``wanted``."""
-    below = next((v for v in range(value - 1, 0, -1) if wanted(v)), None)
-    above = next((v for v in range(value + 1, limit) if wanted(v)), None)
+    """The nearest values around ``value`` that are ``wanted``, none above ``limit``."""
+    highest = min(value - 1, limit, FARTHEST)
+    below = next((v for v in range(highest, 0, -1) if wanted(v)), None)
+    above = next((v for v in range(value + 1, min(limit, value + FARTHEST)) if wanted(v)), None)
     return " or ".join(str(v) for v in (below, above) if v is not None)
 
 
