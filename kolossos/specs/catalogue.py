@@ -9,7 +9,7 @@ from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.huggingface import read_huggingface
 from kolossos.specs.model import ModelSpec
-from kolossos.specs.strict import Spec, read_toml
+from kolossos.specs.strict import Spec, check_name, read_toml
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 AnySpec = TypeVar("AnySpec", bound=Spec)
@@ -33,6 +33,7 @@ def aliases() -> dict[str, str]:
 
 def load_model(name_or_path: str) -> ModelSpec:
     """The ModelSpec of a catalogue name or alias, of a TOML file, or of a Hugging Face config.json or its folder."""
+    check_name("model", name_or_path)
     name, path = aliases().get(name_or_path, name_or_path), Path(name_or_path)
     if name not in model_names() and (path.suffix == ".json" or path.is_dir()):
         return read_huggingface(path)
@@ -53,6 +54,7 @@ def load_cluster(name_or_path: str) -> ClusterSpec:
 
 
 def _load(cls: type[AnySpec], kind: str, name_or_path: str) -> AnySpec:
+    check_name(kind[:-1], name_or_path)
     path = Path(name_or_path)
     if path.suffix != ".toml":
         path = CATALOGUE / kind / f"{name_or_path}.toml"

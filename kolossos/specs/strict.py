@@ -28,6 +28,15 @@ class Spec(BaseModel):
             raise InputError(f"{where}: {_first_problem(cls, error)}") from None
 
 
+LONGEST_NAME, LONGEST_PATH = 250, 4000
+
+
+def check_name(kind: str, name: str) -> None:
+    """InputError for a name that no file can have."""
+    if len(name) > LONGEST_PATH or "\0" in name or any(len(part) > LONGEST_NAME for part in name.split("/")):
+        raise InputError(f"unknown {kind} {name[:60]!r}... of {len(name):,} characters")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file; raise InputError with the file (and, from the parser, the line) if it cannot be read."""
     try:

@@ -98,7 +98,8 @@ def _check(request: PlanRequest) -> None:
     for name, most in MOST.items():
         value = getattr(request, name)
         if value is not None and not 1 <= value <= most:
-            raise InputError(f"{name} {value:.6g}: expected a number of at least 1, and at most {most:g}")
+            shown = f"{value:.6g}" if isinstance(value, float) or abs(value) < 1e18 else "that large"
+            raise InputError(f"{name} {shown}: expected a number of at least 1, and at most {most:g}")
     if request.objective not in OBJECTIVES:
         raise InputError(f"objective {request.objective}: unknown{nearest(request.objective, OBJECTIVES)}")
     if request.precision and request.precision not in get_args(Precision):
@@ -130,7 +131,7 @@ def read_layout(text: str, job: Job) -> Layout:
     apply_overrides(said, parts, what="layout", example="tp=8")
     values = {"micro_batch_size": 1, "seq_len": job.seq_len, "sharding": "optimizer", "precision": job.precisions[0]}
     values |= said
-    where = f"layout {text}"
+    where = f"layout {text if len(text) <= 120 else text[:117] + '...'}"
     Layout.parse({**values, "global_batch_size": _product(values, *BATCH, where=where)}, where)
     if "dp_shard" not in said:
         values["dp_shard"] = max(job.n_gpus // _product(values, "tp", "pp", "cp", "dp_replicate", where=where), 1)
