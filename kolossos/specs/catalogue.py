@@ -46,11 +46,20 @@ def load_gpu(name_or_path: str) -> GpuSpec:
 
 
 def load_cluster(name_or_path: str) -> ClusterSpec:
-    """The ClusterSpec of a catalogue name, or of a TOML file; its GPUs must be in the catalogue."""
+    """The ClusterSpec of a catalogue name, or of a TOML file; its GPUs are names of the catalogue, or files that are
+    sought beside the cluster's file first."""
     cluster = _load(ClusterSpec, "clusters", name_or_path)
-    for pool in cluster.pools:
+    folder = Path(name_or_path).parent
+    pools = [pool.model_copy(update={"gpu": _beside(folder, pool.gpu)}) for pool in cluster.pools]
+    for pool in pools:
         load_gpu(pool.gpu)
-    return cluster
+    return cluster.model_copy(update={"pools": pools})
+
+
+def _beside(folder: Path, gpu: str) -> str:
+    check_name("gpu", gpu)
+    beside = folder / gpu
+    return str(beside) if gpu.endswith(".toml") and not Path(gpu).is_absolute() and beside.is_file() else gpu
 
 
 def _load(cls: type[AnySpec], kind: str, name_or_path: str) -> AnySpec:
@@ -60,10 +69,10 @@ def _load(cls: type[AnySpec], kind: str, name_or_path: str) -> AnySpec:
         path = CATALOGUE / kind / f"{name_or_path}.toml"
         if not path.is_file():
             known = names(kind) + (list(aliases()) if kind == "models" else [])
-            raise InputError(f"unknown {kind[:-1]} '{name_or_path}'{_hint(name_or_path, known)}")
+            raise InputError(f"unknown {kind[:-1]} '{name_or_path}'{_hint(kind, name_or_path, known)}")
     return cls.parse({"name": path.stem, **read_toml(path)}, str(path))
 
 
-def _hint(name: str, known: list[str]) -> str:
+def _hint(kind: str, name: str, known: list[str]) -> str:
     hint = nearest(name, known)
-    return hint if len(hint) < 200 else "; `kolossos models` lists the known ones"
+    return hint if len(hint) < 200 else f"; `kolossos {kind}` lists the known ones"

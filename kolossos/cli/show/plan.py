@@ -32,6 +32,7 @@ def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
     layout = answer.priced.layout
     console.print(f"[bold]{answer.job.model.name}[/bold] on {answer.cluster.name}: {_gpus(answer)}")
     console.print(_model(answer.job.model))
+    console.print(_links(answer.job), style="dim")
     console.print(f"layout: {full_layout(layout)}")
     console.print(_figures(answer))
     if not answer.fits:
@@ -62,6 +63,15 @@ def _model(model: ModelSpec) -> str:
 
 def _short(number: int) -> str:
     return f"{number / 1e9:,.2f} B" if number >= 1e9 else f"{number / 1e6:,.1f} M"
+
+
+def _links(job: Job) -> str:
+    """The links as they were understood, in the units that they are sold in: where files are most often wrong."""
+    nic, nvlink = job.fabric.nic_bytes_per_s, job.gpu.nvlink_bytes_per_s
+    said = f"links, one way: {nvlink / 1e9:,.0f} GB/s a GPU in domains of {job.nvlink_domain}"
+    if job.n_gpus <= job.nvlink_domain:
+        return said
+    return f"{said}, {nic / 1e9:,.4g} GB/s ({nic * 8e-9:,.4g} Gb/s) a GPU between them over {job.fabric.kind}"
 
 
 def print_json(record: dict[str, object]) -> None:
