@@ -70,7 +70,7 @@ def test_a_domain_that_cuts_nodes_is_refused() -> None:
 
 def test_kind_topology_and_tiers_change_the_answer_where_nothing_else_is_said() -> None:
     shapes = [
-        {}, {"kind": "ethernet"}, {"kind": "efa"}, {"kind": "roce"}, {"kind": "roce", "topology": "rail", "tiers": 1},
+        {}, {"kind": "ethernet"}, {"kind": "efa"}, {"kind": "roce"}, {"kind": "roce", "tiers": 1},
         {"tiers": 1}, {"tiers": 2},
     ]  # fmt: skip
     found = {(cluster(**shape).fabric.efficiency, cluster(**shape).fabric.latency_s) for shape in shapes}

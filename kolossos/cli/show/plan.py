@@ -36,8 +36,7 @@ def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
     console.print(f"layout: {full_layout(layout)}")
     console.print(_figures(answer))
     if not answer.fits:
-        missing = (answer.priced.choice.memory_bytes - answer.job.gpu.memory_bytes) / GIB
-        console.print(f"[bold red]Does not fit[/bold red]: {missing:.1f} GiB too much on each GPU of the fullest stage")
+        console.print(_does_not_fit(answer))
     for table, note in (_parts(answer), _memory(answer)):
         console.print(table)
         console.print(note, style="dim")
@@ -63,6 +62,13 @@ def _model(model: ModelSpec) -> str:
 
 def _short(number: int) -> str:
     return f"{number / 1e9:,.2f} B" if number >= 1e9 else f"{number / 1e6:,.1f} M"
+
+
+def _does_not_fit(answer: Answer) -> str:
+    need, job = answer.priced.choice.memory_bytes, answer.job
+    missing, margin = (need - job.usable_bytes) / GIB, f"{100 * job.memory_margin:g} %"
+    why = "too much for the card" if need > job.gpu.memory_bytes else f"of the {margin} that are to stay free"
+    return f"[bold red]Does not fit[/bold red]: {missing:.1f} GiB {why}, on each GPU of the fullest stage"
 
 
 def _links(job: Job) -> str:
@@ -117,6 +123,8 @@ def _figures(answer: Answer) -> Table:
     add("tokens/s", f"{rate:,.0f}", "tokens_per_s", form=",.0f")
     add(f"MFU ({priced.layout.precision} peak), %", f"{priced.mfu * 100:.1f}", "mfu", 100, ".1f")
     add("memory a GPU, GiB", f"{priced.choice.memory_bytes / GIB:.1f}", "memory_bytes", 1 / GIB, ".1f")
+    margin = f"{100 * answer.job.memory_margin:g} % of {answer.job.gpu.memory_bytes / GIB:.1f} are to stay free"
+    table.add_row("it fits, %", f"{100 * answer.fit_probability:.0f}", margin)
     add("days", f"{bill.days:,.2f}", "days")
     add("rent, USD", f"{bill.rent_usd:,.0f}", "cost_usd", form=",.0f")
     if "energy_joules" not in bounds:

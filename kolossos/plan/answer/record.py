@@ -49,6 +49,8 @@ def answer_record(answer: Answer, bought: list[Purchase]) -> dict[str, Any]:
         "busy_share": priced.busy_share,
         "memory_bytes": priced.choice.memory_bytes,
         "fits": answer.fits,
+        "memory_margin": job.memory_margin,
+        "fit_probability": answer.fit_probability,
         "memory_parts": priced.memory_parts,
         "memory_by_stage": [{**asdict(stage), "total": stage.total} for stage in answer.stages],
         "intervals": answer.intervals,

@@ -9,7 +9,7 @@ from typing import get_args
 from kolossos.errors import InputError, nearest
 from kolossos.plan.answer.nothing_fits import nothing_fits
 from kolossos.plan.answer.one_kind import Answer, answer
-from kolossos.plan.job import DEFAULT_SOFTWARE, Job
+from kolossos.plan.job import DEFAULT_SOFTWARE, MEMORY_MARGIN, Job
 from kolossos.plan.mixed.ways import Mixed, plan_mixed
 from kolossos.plan.search.search import OBJECTIVES
 from kolossos.specs.catalogue import load_cluster, load_model
@@ -40,6 +40,8 @@ class PlanRequest:
     objective: str = "time"
     software: str | None = None
     any_schedule: bool = False
+    memory_margin: float | None = None
+    """Share of each card's memory to keep free."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def _check(request: PlanRequest) -> None:
         if value is not None and not 1 <= value <= most:
             shown = f"{value:.6g}" if isinstance(value, float) or abs(value) < 1e18 else "that large"
             raise InputError(f"{name} {shown}: expected a number of at least 1, and at most {most:g}")
+    if request.memory_margin is not None and not 0 <= request.memory_margin < 1:
+        raise InputError(f"memory_margin {request.memory_margin:g}: expected a share of the card's memory, from 0 to 1")
     if request.objective not in OBJECTIVES:
         raise InputError(f"objective {request.objective}: unknown{nearest(request.objective, OBJECTIVES)}")
     if request.precision and request.precision not in get_args(Precision):
@@ -121,6 +125,7 @@ def _job(request: PlanRequest, model: ModelSpec, cluster: ClusterSpec, pool: int
         precision=request.precision,  # pyright: ignore[reportArgumentType]
         software=request.software or DEFAULT_SOFTWARE,
         any_schedule=request.any_schedule,
+        memory_margin=MEMORY_MARGIN if request.memory_margin is None else request.memory_margin,
     )
 
 
