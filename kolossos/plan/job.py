@@ -84,8 +84,6 @@ class Job:
         gpu = load_gpu(pool.gpu)
         load_software().named(software)
         length = seq_len or min(model.max_seq_len, DEFAULT_SEQ_LEN)
-        if length > model.max_seq_len:
-            raise InputError(f"seq_len {length}: {model.name} reads at most {model.max_seq_len:,} tokens")
         exact = global_batch is not None
         wanted = float(global_batch) if exact else (global_batch_tokens or default_batch_tokens(model)[0]) / length
         return cls(

@@ -255,7 +255,7 @@ def stacked(drawn: list[Setting]) -> Setting:
 
 
 def test_closed_form_and_events_agree() -> None:
-    """Over 300 random layouts that keep the rules and fit: within 2 %, but for a rare one.
+    """Over 300 random layouts that keep the rules and fit, chunks without layers among them: within 2 %, but for a few.
 
     Told apart are pipelines that no one would run: with fewer micro-batches than stages, or with FSDP in every pass of
     every chunk, where stages differ by what the closed form only estimates.
@@ -277,7 +277,7 @@ def test_closed_form_and_events_agree() -> None:
     usual, unusual = error[~odd], error[odd]
     assert len(usual) > 0.4 * len(drawn)
     assert usual.mean() < 0.003
-    assert np.mean(usual < 0.02) > 0.98
+    assert np.mean(usual < 0.02) > 0.97
     assert usual.max() < 0.04
     assert unusual.mean() < 0.015
     assert np.mean(unusual < 0.02) > 0.85

@@ -44,9 +44,9 @@ def every_layout(job: Job) -> list[Layout]:
     """All layouts that keep the rules, tried one by one."""
     model, n, found = job.model, job.n_gpus, []
     experts = model.moe.n_experts if model.moe else 1
-    shapes = product((1, 2, 4, 8), range(1, n + 1), range(1, model.n_layers + 1), (1, 2, 4, 8), smooth_numbers(n))
+    shapes = product((1, 2, 4, 8), range(1, n + 1), range(1, model.n_layers + 3), (1, 2, 4, 8), smooth_numbers(n))
     for tp, pp, vp, cp, dp in shapes:
-        if not n / 8 <= tp * pp * cp * dp <= n or pp * vp > model.n_layers or (vp > 1 and pp == 1):
+        if not n / 8 <= tp * pp * cp * dp <= n or pp * vp > model.n_layers + 2 or (vp > 1 and pp == 1):
             continue
         kinds = [("none", 1), *product(("optimizer", "gradients", "parameters"), {s or int(dp) for s in SHARDS})]
         for ep, etp, size in product(range(1, experts + 1), (1, 2, 4, 8), MICRO_BATCHES):

@@ -33,6 +33,8 @@ def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
     console.print(f"[bold]{answer.job.model.name}[/bold] on {answer.cluster.name}: {_gpus(answer)}")
     console.print(_model(answer.job.model))
     console.print(_links(answer.job), style="dim")
+    if answer.job.seq_len > answer.job.model.max_seq_len:
+        console.print(_longer(answer.job))
     console.print(f"layout: {full_layout(layout)}")
     console.print(_figures(answer))
     if not answer.fits:
@@ -69,6 +71,11 @@ def _does_not_fit(answer: Answer) -> str:
     missing, margin = (need - job.usable_bytes) / GIB, f"{100 * job.memory_margin:g} %"
     why = "too much for the card" if need > job.gpu.memory_bytes else f"of the {margin} that are to stay free"
     return f"[bold red]Does not fit[/bold red]: {missing:.1f} GiB {why}, on each GPU of the fullest stage"
+
+
+def _longer(job: Job) -> str:
+    usual = f"the {job.model.max_seq_len:,} of the model"
+    return f"[bold]{job.seq_len:,} tokens[/bold] are more than {usual}: its positions must be stretched"
 
 
 def _links(job: Job) -> str:

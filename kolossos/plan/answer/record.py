@@ -48,6 +48,7 @@ def answer_record(answer: Answer, bought: list[Purchase]) -> dict[str, Any]:
         "mfu": priced.mfu,
         "busy_share": priced.busy_share,
         "memory_bytes": priced.choice.memory_bytes,
+        "beyond_model_length": job.seq_len > job.model.max_seq_len,
         "fits": answer.fits,
         "memory_margin": job.memory_margin,
         "fit_probability": answer.fit_probability,

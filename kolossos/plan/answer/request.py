@@ -136,6 +136,9 @@ def read_layout(text: str, job: Job) -> Layout:
     apply_overrides(said, parts, what="layout", example="tp=8")
     values = {"micro_batch_size": 1, "seq_len": job.seq_len, "sharding": "optimizer", "precision": job.precisions[0]}
     values |= said
+    for word, meant in MEANT.items():
+        if word in said or word.upper() in said:
+            raise InputError(f"layout {text[:120]}: unknown key '{word}': write {meant}")
     where = f"layout {text if len(text) <= 120 else text[:117] + '...'}"
     Layout.parse({**values, "global_batch_size": _product(values, *BATCH, where=where)}, where)
     if "dp_shard" not in said:
@@ -148,6 +151,14 @@ def read_layout(text: str, job: Job) -> Layout:
     return Layout.parse(values, where)
 
 
+MEANT = {
+    "dp": "dp_shard (and dp_replicate)", "mbs": "micro_batch_size", "gbs": "global_batch_size",
+    "sp": "nothing: tp has it",
+    "fsdp": "sharding=parameters", "zero": "sharding=optimizer (1), gradients (2) or parameters (3)", "ac": "recompute",
+    "zero1": "sharding=optimizer", "zero2": "sharding=gradients", "zero3": "sharding=parameters", "seq": "seq_len",
+    "hsdp": "dp_replicate", "ddp": "sharding=none", "vpp": "vp", "dtype": "precision",
+}  # fmt: skip
+"""Words of other software for what is called otherwise here."""
 BATCH = ("micro_batch_size", "dp_shard", "dp_replicate")
 
 

@@ -114,7 +114,7 @@ def _says_chunks(layout: Layout, bounds: Bounds) -> str:
     layers = int(bounds.model.n_layers)
 
     def fits(pp: int) -> bool:
-        return pp * layout.vp <= layers and bool(fills_chunks(layers, np.float64(pp), layout.vp))
+        return pp * layout.vp <= layers + 2 * (layout.vp > 1) and bool(fills_chunks(layers, np.float64(pp), layout.vp))
 
     return (
         f"{layers} layers do not fill pp x vp = {layout.pp * layout.vp} equal chunks (two layers less at the first and "
@@ -186,9 +186,9 @@ RULES: tuple[Rule, ...] = (
         lambda layout, b: f"tp = {layout.tp} does not divide the domain of {b.nvlink_domain} GPUs",
     ),
     Rule(
-        "no more chunks than layers",
+        "no more chunks than layers, embedding and head",
         _axes("pp vp"),
-        lambda layout, b: layout.pp * layout.vp <= b.model.n_layers,
+        lambda layout, b: layout.pp * layout.vp <= b.model.n_layers + 2 * (layout.vp > 1),
         lambda layout, b: (
             f"pp x vp = {layout.pp * layout.vp} stages or chunks, but {b.name} has {int(b.model.n_layers)} layers; "
             f"pp can be at most {int(b.model.n_layers) // layout.vp}"

@@ -135,7 +135,7 @@ def _divisors(number: int) -> Column:
 
 def _pipelines(job: Job) -> NDArray[np.float64]:
     stages = np.arange(1, min(job.model.n_layers, job.n_gpus) + 1)
-    most_chunks = job.model.n_layers // stages
+    most_chunks = np.maximum((job.model.n_layers + 2) // stages, 1)  # two may hold the embedding and the head alone
     pp = np.repeat(stages, most_chunks).astype(np.float64)
     vp = np.concatenate([np.arange(1.0, most + 1) for most in most_chunks])
     allowed = _allowed(job, replace(NEUTRAL, pp=pp, vp=vp), "pp vp")
