@@ -78,10 +78,11 @@ def predict(hardware: Path, name: str, precision: str, seq_len: int, micro_batch
     def products(_card: Any, m: Any, n: Any, k: Any, batch: Any = 1, **_: Any) -> Any:
         return measured_product_seconds(gpu, precision, m, n, k, batch)
 
-    def attention(_card: Any, *sizes: Any, backward: bool = False, **_: Any) -> Any:
-        return measured_attention_seconds(gpu, precision, *sizes, backward=backward)
+    def attention(_card: Any, batch: Any, length: Any, *sizes: Any, backward: bool = False, **_: Any) -> Any:
+        _window, _chunked, *rest = sizes  # a model that sees everything
+        return measured_attention_seconds(gpu, precision, batch, length, length, *rest, backward=backward)
 
-    layer_kernels.matmul_seconds, layer_kernels.attention_seconds = products, attention
+    layer_kernels.matmul_seconds, layer_kernels.windowed_attention_seconds = products, attention
     layout = Layout(
         seq_len=seq_len,
         micro_batch_size=micro_batch_size,

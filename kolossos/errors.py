@@ -13,6 +13,10 @@ class InputError(Exception):
 
     said = False
 
+    def __str__(self) -> str:
+        """One line, whatever was quoted in it."""
+        return " ".join(super().__str__().split("\n"))
+
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """A clause such as ``; did you mean 'grok-1'?`` or, with nothing close, the choices."""

@@ -14,6 +14,7 @@ from kolossos.cli.chat import chat
 from kolossos.cli.complete import complete
 from kolossos.cli.evaluate import evaluate
 from kolossos.cli.export import export
+from kolossos.cli.hardware import clusters, gpus
 from kolossos.cli.jobs.chaos import chaos
 from kolossos.cli.jobs.launch import launch
 from kolossos.cli.models import models
@@ -44,6 +45,8 @@ app.command()(complete)
 app.command()(export)
 app.command()(calibrate)
 app.command()(models)
+app.command()(clusters)
+app.command()(gpus)
 app.command()(race)
 app.command()(report)
 app.command()(simulate)

@@ -84,7 +84,7 @@ def _print_counts(spec: "ModelSpec") -> None:
     table = Table("parameters", "", show_header=False)
     table.columns[1].justify = "right"
     for part, size in facts["parameters_by_part"].items():
-        if size:
+        if size and part != "mtp":
             table.add_row(part.replace("_", " "), _short(size))
     table.add_section()
     table.add_row("parameters", _short(facts["parameters"]))
@@ -93,6 +93,13 @@ def _print_counts(spec: "ModelSpec") -> None:
         table.add_row(f"each of {layers['n_layers']} {kind} layers", _short(layers["parameters_each"]))
     flops = facts["training_flops_per_token"] / 1e9
     table.add_row(f"training FLOPs per token, {spec.max_seq_len:,} tokens", f"{flops:,.1f} G")
+    beside = {"layers that predict further tokens": facts["parameters_by_part"]["mtp"]}
+    beside["encoders"] = spec.encoder_parameters
+    for what, size in beside.items():
+        if size:
+            table.add_row(f"beside it: {what}", _short(size))
+    if spec.not_priced:
+        table.add_row("not priced", ", ".join(spec.not_priced))
     if facts["aliases"]:
         table.add_row("also known as", ", ".join(facts["aliases"]))
     table_console().print(table)

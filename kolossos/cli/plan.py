@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".svg", ".pdf")
 FIELDS = (
     "tokens", "gpus", "layout", "seq_len", "global_batch", "global_batch_tokens", "precision", "objective",
+    "memory_margin",
 )  # fmt: skip
 """What an error of the request may begin with: the option's name without dashes."""
 
@@ -47,6 +48,9 @@ def plan(
     any_schedule: Annotated[
         bool, typer.Option("--any-schedule", help="Search schedules, too, that the software does not have.")
     ] = False,
+    memory_margin: Annotated[
+        float | None, typer.Option(help="Share of each card's memory to keep free.", show_default="0.08")
+    ] = None,
     why: Annotated[bool, typer.Option("--why", help="Say what decides, and what the next euro should buy.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Write a picture (.png, .svg, .pdf).", show_default=False)] = None,

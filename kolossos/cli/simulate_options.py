@@ -39,9 +39,10 @@ def scenario_of(
         return resolve(read_operation(json_input, [*changes, *overrides]))
     if model is None:
         raise InputError("no MODEL; for example: kolossos simulate grok-1 --cluster colossus-100k")
-    for option, value in (("--days", days), ("--step-time", step_time)):
-        if value is not None and not value > 0:
-            raise InputError(f"{option} {value:g}: must be above 0")
+    bounds = {"--days": (days, 1e5), "--step-time": (step_time, 1e7), "--tokens-per-step": (tokens_per_step, 1e12)}
+    for option, (value, most) in bounds.items():
+        if value is not None and not 0 < value <= most:
+            raise InputError(f"{option} {value:g}: must be above 0, and at most {most:g}")
     days = DEFAULT_DAYS if days is None else days
     with value_of("--grow"):
         growth = growth_of(grow, days) if grow else []

@@ -1,6 +1,6 @@
 """Setting: everything that a formula may ask for, as columns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -22,6 +22,10 @@ class Setting:
     software: SoftwareColumns
     layout: LayoutColumns
     sequence_parallel: Column
+
+    def by_kind(self) -> tuple[Self, ...]:
+        """The same for each kind of layer of the model; itself where there is one."""
+        return tuple(replace(self, model=kind) for kind in self.model.kinds) or (self,)
 
     @cached_property
     def stages(self) -> Stages:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from kolossos.errors import InputError, nearest
-from kolossos.specs.strict import Spec, read_toml
+from kolossos.specs.strict import Spec, check_name, read_toml
 
 TABLES = Path(__file__).parent / "tables/failures"
 Kind = Literal["gpu", "hbm", "nic", "network", "host", "software", "power", "sdc", "maintenance", "unknown"]
@@ -71,6 +71,7 @@ def load_table(name_or_path: str) -> FailureTable:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         path = TABLES / f"{name_or_path}.toml"
+        check_name("failure table", name_or_path)
         if not path.is_file():
             raise InputError(f"unknown failure table '{name_or_path}'{nearest(name_or_path, table_names())}")
     values: dict[str, Any] = read_toml(path)

@@ -22,6 +22,8 @@ class Layout(Spec):
     gradients = ZeRO-2, parameters = ZeRO-3 or FSDP (arXiv:1910.02054); dp_replicate > 1 makes it HSDP.
     """
 
+    most = 10**9
+
     tp: PositiveInt = 1
     pp: PositiveInt = 1
     vp: PositiveInt = 1

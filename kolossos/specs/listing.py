@@ -3,12 +3,15 @@
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from kolossos.specs.catalogue import CATALOGUE, aliases, load_model, model_names
+from kolossos.specs.catalogue import CATALOGUE, aliases, load_cluster, load_gpu, load_model, model_names, names
+from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.counts import count_parameters, count_parameters_by_layer_kind, training_flops_per_token
+from kolossos.specs.gpu import GpuSpec
 from kolossos.specs.model import ModelSpec
 
 
@@ -67,3 +70,20 @@ def text_of(name_or_path: str) -> str:
     if file.is_file():
         return file.read_text(encoding="utf-8")
     return tomli_w.dumps(spec.model_dump(exclude={"name"}, exclude_defaults=True, exclude_none=True))
+
+
+def all_clusters() -> list[ClusterSpec]:
+    """The clusters of the catalogue, smallest first."""
+    return sorted((load_cluster(name) for name in names("clusters")), key=lambda cluster: cluster.n_gpus)
+
+
+def all_gpus() -> list[GpuSpec]:
+    """The cards of the catalogue, by family and rate."""
+    return sorted((load_gpu(name) for name in names("gpus")), key=lambda gpu: (gpu.family, gpu.peak("bf16")))
+
+
+def file_of(kind: str, name: str) -> str:
+    """The file of a cluster or card of the catalogue, to copy and change; InputError for another name."""
+    {"clusters": load_cluster, "gpus": load_gpu}[kind](name)
+    path = CATALOGUE / kind / f"{name}.toml"
+    return (path if path.is_file() else Path(name)).read_text(encoding="utf-8")

@@ -10,8 +10,9 @@ def apply_overrides(
     values: dict[str, Any], overrides: list[str], what: str = "setting", example: str = "optimizer.lr=0.001"
 ) -> None:
     """Set dotted keys in ``values`` in place; a value is read as TOML, or as a plain string where it is none."""
-    for override in overrides:
-        key, separator, text = override.partition("=")
+    for given in overrides:
+        override = given if len(given) <= 200 else given[:197] + "..."
+        key, separator, text = given.partition("=")
         parts = key.strip().split(".")
         if not separator or not all(parts):
             raise InputError(f"{what} {override}: expected key=value, such as {example}")
@@ -26,5 +27,5 @@ def apply_overrides(
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # no TOML, or a number of thousands of digits
         return text

@@ -39,8 +39,8 @@ def test_a_model_that_no_layout_holds_is_refused_by_feature(spec: ModelSpec, cha
         ({"rope_scaling": {"rope_type": "longrope", "factor": 4.0}}, "longrope"),
         ({"rope_scaling": {"rope_type": "yarn"}}, "factor"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
-        ({"num_hidden_layers": "two"}, "n_layers"),
-        ({"hidden_size": None}, "dim"),
+        ({"num_hidden_layers": "two"}, "num_hidden_layers"),
+        ({"hidden_size": None}, "hidden_size"),
     ],
 )
 def test_a_foreign_feature_in_config_json_is_one_clear_line(change: dict, named: str) -> None:

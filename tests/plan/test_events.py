@@ -255,7 +255,7 @@ def stacked(drawn: list[Setting]) -> Setting:
 
 
 def test_closed_form_and_events_agree() -> None:
-    """Over 300 random layouts that keep the rules and fit: within 2 %, but for a rare one.
+    """Over 300 random layouts that keep the rules and fit, chunks without layers among them: within 2 %, but for a few.
 
     Told apart are pipelines that no one would run: with fewer micro-batches than stages, or with FSDP in every pass of
     every chunk, where stages differ by what the closed form only estimates.
@@ -269,14 +269,15 @@ def test_closed_form_and_events_agree() -> None:
     predicted = step_seconds(kernels, every)
     closed = predicted.step
     assert min(np.min(getattr(predicted, name) / closed) for name in part_names(predicted)) > -1e-12
-    played = [schedule_step(kernels.take(np.array([row])), one) for row, one in enumerate(drawn)]
+    rows = [np.array([row]) for row in range(len(drawn))]
+    played = [schedule_step(kernels.take(row), every.take(row)) for row in rows]
     error = np.abs(closed / np.array([one.step_s for one in played]) - 1.0)
     layout = every.layout
     odd = (layout.pp > 1) & ((layout.sharding == Sharding.PARAMETERS) | (layout.micro_batches < layout.pp))
     usual, unusual = error[~odd], error[odd]
     assert len(usual) > 0.4 * len(drawn)
     assert usual.mean() < 0.003
-    assert np.mean(usual < 0.02) > 0.98
+    assert np.mean(usual < 0.02) > 0.97
     assert usual.max() < 0.04
     assert unusual.mean() < 0.015
     assert np.mean(unusual < 0.02) > 0.85

@@ -12,6 +12,7 @@ from kolossos.errors import InputError
 from kolossos.plan.answer.explain import purchases
 from kolossos.plan.answer.one_kind import answer
 from kolossos.plan.answer.step_promise import promise_step
+from kolossos.plan.closed_form.memory import memory_bytes
 from kolossos.plan.closed_form.stage_memory import memory_by_stage
 from kolossos.plan.job import Job
 from kolossos.plan.mixed.stages import spread_layers, stages_of
@@ -43,9 +44,9 @@ def every_layout(job: Job) -> list[Layout]:
     """All layouts that keep the rules, tried one by one."""
     model, n, found = job.model, job.n_gpus, []
     experts = model.moe.n_experts if model.moe else 1
-    shapes = product((1, 2, 4, 8), range(1, n + 1), range(1, model.n_layers + 1), (1, 2, 4, 8), smooth_numbers(n))
+    shapes = product((1, 2, 4, 8), range(1, n + 1), range(1, model.n_layers + 3), (1, 2, 4, 8), smooth_numbers(n))
     for tp, pp, vp, cp, dp in shapes:
-        if not n / 8 <= tp * pp * cp * dp <= n or pp * vp > model.n_layers or (vp > 1 and pp == 1):
+        if not n / 8 <= tp * pp * cp * dp <= n or pp * vp > model.n_layers + 2 or (vp > 1 and pp == 1):
             continue
         kinds = [("none", 1), *product(("optimizer", "gradients", "parameters"), {s or int(dp) for s in SHARDS})]
         for ep, etp, size in product(range(1, experts + 1), (1, 2, 4, 8), MICRO_BATCHES):
@@ -75,7 +76,9 @@ def test_the_search_prices_every_layout_once_and_finds_the_best(model, n_gpus, b
     layouts, found = every_layout(job), search(job)
     assert found.priced == len(layouts)
     priced = price_layouts(job, layouts)
-    fitting = [p.choice for p in priced if p.choice.memory_bytes <= job.gpu.memory_bytes]
+    bounds = memory_bytes(job.setting_of(layouts)).total  # a search's: a stage that has the most of each part
+    fitting = [p.choice for p, most in zip(priced, bounds, strict=True) if most <= job.usable_bytes]
+    assert all(p.choice.memory_bytes <= most * (1 + 1e-12) for p, most in zip(priced, bounds, strict=True))
     assert found.fitting == len(fitting)
     for objective, key in (("time", "seconds_per_token"), ("cost", "usd_per_token"), ("energy", "joules_per_token")):
         best = search(job, objective).best
@@ -84,7 +87,7 @@ def test_the_search_prices_every_layout_once_and_finds_the_best(model, n_gpus, b
         if best is not None:
             assert getattr(best, key) == pytest.approx(lowest, rel=1e-12)
     assert found.leanest is not None
-    assert found.leanest.memory_bytes == pytest.approx(min(p.choice.memory_bytes for p in priced), rel=1e-12)
+    assert found.leanest.memory_bytes == pytest.approx(min(bounds), rel=1e-12)
     _front_is_that_of(found, fitting)
 
 

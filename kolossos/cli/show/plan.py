@@ -17,8 +17,10 @@ from kolossos.plan.rates.software import load_software
 from kolossos.plan.rules.check import describe
 from kolossos.plan.search.prices import Choice
 from kolossos.specs.cluster import ClusterSpec
+from kolossos.specs.counts import count_parameters
 from kolossos.specs.draw import power_known
 from kolossos.specs.layout import Layout
+from kolossos.specs.model import ModelSpec
 
 FRONT_SHOWN = 8
 JOULES_PER_MWH = 3.6e9
@@ -29,11 +31,14 @@ def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
     console = table_console()
     layout = answer.priced.layout
     console.print(f"[bold]{answer.job.model.name}[/bold] on {answer.cluster.name}: {_gpus(answer)}")
+    console.print(_model(answer.job.model))
+    console.print(_links(answer.job), style="dim")
+    if answer.job.seq_len > answer.job.model.max_seq_len:
+        console.print(_longer(answer.job))
     console.print(f"layout: {full_layout(layout)}")
     console.print(_figures(answer))
     if not answer.fits:
-        missing = (answer.priced.choice.memory_bytes - answer.job.gpu.memory_bytes) / GIB
-        console.print(f"[bold red]Does not fit[/bold red]: {missing:.1f} GiB too much on each GPU of the fullest stage")
+        console.print(_does_not_fit(answer))
     for table, note in (_parts(answer), _memory(answer)):
         console.print(table)
         console.print(note, style="dim")
@@ -47,6 +52,39 @@ def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
     if why:
         _show_why(console, answer, bought)
     console.print(_assumed(answer))
+
+
+def _model(model: ModelSpec) -> str:
+    """What was read of the model, and in the same line what is not priced."""
+    count = count_parameters(model)
+    active = f", {_short(count.active)} active" if model.moe else ""
+    left_out = f"; not priced: {', '.join(model.not_priced)}" if model.not_priced else ""
+    return f"{_short(count.total)} parameters{active}{left_out}"
+
+
+def _short(number: int) -> str:
+    return f"{number / 1e9:,.2f} B" if number >= 1e9 else f"{number / 1e6:,.1f} M"
+
+
+def _does_not_fit(answer: Answer) -> str:
+    need, job = answer.priced.choice.memory_bytes, answer.job
+    missing, margin = (need - job.usable_bytes) / GIB, f"{100 * job.memory_margin:g} %"
+    why = "too much for the card" if need > job.gpu.memory_bytes else f"of the {margin} that are to stay free"
+    return f"[bold red]Does not fit[/bold red]: {missing:.1f} GiB {why}, on each GPU of the fullest stage"
+
+
+def _longer(job: Job) -> str:
+    usual = f"the {job.model.max_seq_len:,} of the model"
+    return f"[bold]{job.seq_len:,} tokens[/bold] are more than {usual}: its positions must be stretched"
+
+
+def _links(job: Job) -> str:
+    """The links as they were understood, in the units that they are sold in: where files are most often wrong."""
+    nic, nvlink = job.fabric.nic_bytes_per_s, job.gpu.nvlink_bytes_per_s
+    said = f"links, one way: {nvlink / 1e9:,.0f} GB/s a GPU in domains of {job.nvlink_domain}"
+    if job.n_gpus <= job.nvlink_domain:
+        return said
+    return f"{said}, {nic / 1e9:,.4g} GB/s ({nic * 8e-9:,.4g} Gb/s) a GPU between them over {job.fabric.kind}"
 
 
 def print_json(record: dict[str, object]) -> None:
@@ -92,6 +130,8 @@ def _figures(answer: Answer) -> Table:
     add("tokens/s", f"{rate:,.0f}", "tokens_per_s", form=",.0f")
     add(f"MFU ({priced.layout.precision} peak), %", f"{priced.mfu * 100:.1f}", "mfu", 100, ".1f")
     add("memory a GPU, GiB", f"{priced.choice.memory_bytes / GIB:.1f}", "memory_bytes", 1 / GIB, ".1f")
+    margin = f"{100 * answer.job.memory_margin:g} % of {answer.job.gpu.memory_bytes / GIB:.1f} are to stay free"
+    table.add_row("it fits, %", f"{100 * answer.fit_probability:.0f}", margin)
     add("days", f"{bill.days:,.2f}", "days")
     add("rent, USD", f"{bill.rent_usd:,.0f}", "cost_usd", form=",.0f")
     if "energy_joules" not in bounds:
@@ -205,6 +245,7 @@ def show_mixed(jobs: list[Job], cluster: ClusterSpec, mixed: Mixed, tokens: floa
     low, high = (bound / best.step_time_s for bound in step_interval(best.step_time_s, jobs[0].measured_software))
     kinds = ", ".join(f"{job.n_gpus:,} {job.gpu.name}" for job in jobs)
     console.print(f"[bold]{jobs[0].model.name}[/bold] on {cluster.name} ({kinds}): best by {best.how}")
+    console.print(_model(jobs[0].model))
     table = _table("split", "GPUs", "step, s", "days", "faster than the last, %", title=f"{tokens:,.3g} tokens")
     slowest = max(plan.seconds_per_token for plan in mixed.plans)
     for plan in mixed.plans:

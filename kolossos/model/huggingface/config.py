@@ -13,17 +13,18 @@ from kolossos.model.huggingface.layouts import (
     MISTRAL,
     MIXTRAL,
     MODEL_TYPES,
+    OPTIONAL_KEYS,
     QWEN3_MOE,
     READ,
     layout_of,
 )
-from kolossos.specs.huggingface import BY_MODEL_TYPE, CONFIG_FILE, spec_from_config
-from kolossos.specs.huggingface_families import ACTIVATIONS, FAMILIES, FULL, SLIDING
+from kolossos.specs.huggingface import ACTIVATIONS, CONFIG_FILE, FULL, SLIDING, spec_from_config
 from kolossos.specs.model import ModelSpec
 
 GROK_MODEL_TYPE = "qwen2_5_omni_text"
 """A type whose configuration transformers can read, as the servers do, and for which it has no network to open."""
 
+BY_MODEL_TYPE = {kind: architecture for architecture, kind in MODEL_TYPES.items()}
 STRETCHES = ("default", "original", "llama3", "yarn")  # "original" is Grok-2's word for none
 
 
@@ -87,7 +88,8 @@ def spec_from_huggingface(config: dict[str, Any], name: str = "huggingface") -> 
         _refuse_foreign_features(config, architecture)
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError(f"config.json cannot be understood: {error}") from None
-    return spec_from_config({**config, "architectures": [architecture]}, name).model_copy(update={"source": ""})
+    spec = spec_from_config({**config, "architectures": [architecture]}, name)
+    return spec.model_copy(update={"source": "", "not_priced": ()})
 
 
 def _stretch_keys(spec: ModelSpec) -> dict[str, Any]:
@@ -118,12 +120,12 @@ def _stretch_keys(spec: ModelSpec) -> dict[str, Any]:
 
 def _feature_keys(spec: ModelSpec, architecture: str) -> dict[str, Any]:
     """The keys beyond a plain Llama's."""
-    family, keys = FAMILIES[architecture], {}
-    if "attention_bias" in family.reads:
+    optional, keys = OPTIONAL_KEYS[architecture], {}
+    if "attention_bias" in optional:
         keys["attention_bias"] = spec.qkv_bias
-    if "mlp_bias" in family.reads:
+    if "mlp_bias" in optional:
         keys["mlp_bias"] = spec.mlp_bias
-    if "sliding_window" in family.reads:
+    if "sliding_window" in optional:
         keys |= _window_keys(spec, architecture)
     if spec.moe is not None:
         keys |= {"num_local_experts": spec.moe.n_experts, "num_experts_per_tok": spec.moe.top_k}
@@ -184,7 +186,7 @@ def _grok_keys(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _refuse_foreign_features(config: dict[str, Any], architecture: str) -> None:
-    reads = FAMILIES[architecture].reads
+    reads = OPTIONAL_KEYS[architecture]
     for key in ("attention_bias", "mlp_bias", "quantization_config", "use_bidirectional_attention"):
         if config.get(key) and key not in reads:
             raise InputError(f"config.json: {key} is set; that is not supported with {architecture}")

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kolossos.errors import InputError
-from kolossos.specs.huggingface import BY_MODEL_TYPE
 from kolossos.specs.model import ModelSpec
 
 LLAMA, MISTRAL, MIXTRAL = "LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"
@@ -81,7 +80,33 @@ LAYOUTS = {
         no_stretch=True,
     ),
 }
-MODEL_TYPES = {architecture: kind for kind, architecture in reversed(BY_MODEL_TYPE.items())}
+MODEL_TYPES = {
+    LLAMA: "llama",
+    MISTRAL: "mistral",
+    MIXTRAL: "mixtral",
+    PHI3: "phi3",
+    QWEN2: "qwen2",
+    QWEN3: "qwen3",
+    QWEN3_MOE: "qwen3_moe",
+    OLMO2: "olmo2",
+    GEMMA2: "gemma2",
+    GPT_OSS: "gpt_oss",
+}
+BIAS, MLP_BIAS, WINDOW = "attention_bias", "mlp_bias", "sliding_window"
+OPTIONAL_KEYS: dict[str, frozenset[str]] = {
+    LLAMA: frozenset({BIAS, MLP_BIAS}),
+    MISTRAL: frozenset({WINDOW}),
+    MIXTRAL: frozenset({WINDOW}),
+    PHI3: frozenset({WINDOW}),
+    QWEN2: frozenset({WINDOW}),
+    QWEN3: frozenset({BIAS, WINDOW}),
+    QWEN3_MOE: frozenset({BIAS, WINDOW}),
+    OLMO2: frozenset({BIAS}),
+    GEMMA2: frozenset({BIAS, WINDOW}),
+    GPT_OSS: frozenset({BIAS, WINDOW}),
+    GROK: frozenset(),
+}
+"""Of the biases and windows that config.json may switch on those that a layout has."""
 READ = {**{name: name for name in (*LAYOUTS, *READ_ONLY)}, "Grok1ModelForCausalLM": GROK}
 """Architectures that weights are read of -> the layout they have."""
 

@@ -8,10 +8,10 @@ from kolossos.errors import InputError
 from kolossos.plan.answer.bill import Bill, bill_of
 from kolossos.plan.answer.nothing_fits import nothing_fits
 from kolossos.plan.choices import NAMES
-from kolossos.plan.closed_form.stage_memory import StageMemory, memory_by_stage
+from kolossos.plan.closed_form.stage_memory import StageMemory
 from kolossos.plan.events.step import StepSchedule, schedule_step
 from kolossos.plan.job import Job
-from kolossos.plan.published.interval import memory_interval, step_interval
+from kolossos.plan.published.interval import memory_interval, probability_within, step_interval
 from kolossos.plan.search.layout_parts import PricedLayout, price_if_allowed, price_layouts
 from kolossos.plan.search.prices import Choice, Found
 from kolossos.plan.search.search import COMPARED, search
@@ -61,8 +61,13 @@ class Answer:
 
     @property
     def fits(self) -> bool:
-        """Whether the fullest stage has memory enough; a layout that was given may not."""
-        return self.priced.choice.memory_bytes <= self.job.gpu.memory_bytes
+        """Whether the fullest stage has memory enough and leaves the margin; a layout that was given may not."""
+        return self.priced.choice.memory_bytes <= self.job.usable_bytes
+
+    @property
+    def fit_probability(self) -> float:
+        """That the fullest stage's true peak is within the card's memory, by the errors of published runs."""
+        return probability_within(self.priced.choice.memory_bytes, self.job.gpu.memory_bytes)
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -101,7 +106,7 @@ def answer(
         tokens=tokens,
         priced=priced,
         bill=bill_of(job, priced, tokens),
-        stages=memory_by_stage(priced.setting),
+        stages=priced.stages,
         runner_ups=_runner_ups(job, priced, found) if found else [],
         found=found,
         played=_played(priced),

@@ -7,7 +7,9 @@ from typing import Any
 from kolossos.plan.answer.bill import Bill
 from kolossos.plan.answer.explain import Purchase, binding_limits, deciding_terms
 from kolossos.plan.answer.one_kind import Answer, choice_record
+from kolossos.specs.counts import count_parameters
 from kolossos.specs.draw import power_known
+from kolossos.specs.model import ModelSpec
 
 LARGEST_MEASURED = 16_384
 """GPUs of the largest published run among the measurements (Llama 3.1 405B, arXiv:2407.21783, table 4)."""
@@ -27,6 +29,7 @@ def answer_record(answer: Answer, bought: list[Purchase]) -> dict[str, Any]:
     known = power_known(job.gpu)
     return {
         "model": job.model.model_dump(),
+        **model_record(job.model),
         "cluster": answer.cluster.name,
         "gpu": job.gpu.name,
         "software": job.software,
@@ -45,7 +48,10 @@ def answer_record(answer: Answer, bought: list[Purchase]) -> dict[str, Any]:
         "mfu": priced.mfu,
         "busy_share": priced.busy_share,
         "memory_bytes": priced.choice.memory_bytes,
+        "beyond_model_length": job.seq_len > job.model.max_seq_len,
         "fits": answer.fits,
+        "memory_margin": job.memory_margin,
+        "fit_probability": answer.fit_probability,
         "memory_parts": priced.memory_parts,
         "memory_by_stage": [{**asdict(stage), "total": stage.total} for stage in answer.stages],
         "intervals": answer.intervals,
@@ -62,6 +68,18 @@ def answer_record(answer: Answer, bought: list[Purchase]) -> dict[str, Any]:
             "limits": binding_limits(answer),
             "purchases": [_purchase_record(purchase) for purchase in bought],
         },
+    }
+
+
+def model_record(model: ModelSpec) -> dict[str, Any]:
+    """What was read of the model: parameters, those that a token passes, and what is not priced."""
+    count = count_parameters(model)
+    beside = {"predicting_further_tokens": count.mtp, "encoders": model.encoder_parameters}
+    return {
+        "parameters": count.total,
+        "active_parameters": count.active,
+        "parameters_beside": {name: size for name, size in beside.items() if size},
+        "not_priced": list(model.not_priced),
     }
 
 

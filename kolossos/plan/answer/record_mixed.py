@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kolossos.plan.answer.bill import mixed_bill
-from kolossos.plan.answer.record import bill_record, origin
+from kolossos.plan.answer.record import bill_record, model_record, origin
 from kolossos.plan.job import Job
 from kolossos.plan.mixed.ways import Mixed, MixedPlan, mixed_mfu
 from kolossos.plan.published.interval import step_interval
@@ -23,6 +23,7 @@ def mixed_record(jobs: list[Job], cluster: ClusterSpec, mixed: Mixed, tokens: fl
     mfu = mixed_mfu(jobs, best)
     return {
         "model": jobs[0].model.model_dump(),
+        **model_record(jobs[0].model),
         "cluster": cluster.name,
         "gpu": [job.gpu.name for job in jobs],
         "software": jobs[0].software,

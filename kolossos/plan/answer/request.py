@@ -9,7 +9,7 @@ from typing import get_args
 from kolossos.errors import InputError, nearest
 from kolossos.plan.answer.nothing_fits import nothing_fits
 from kolossos.plan.answer.one_kind import Answer, answer
-from kolossos.plan.job import DEFAULT_SOFTWARE, Job
+from kolossos.plan.job import DEFAULT_SOFTWARE, MEMORY_MARGIN, Job
 from kolossos.plan.mixed.ways import Mixed, plan_mixed
 from kolossos.plan.search.search import OBJECTIVES
 from kolossos.specs.catalogue import load_cluster, load_model
@@ -17,6 +17,10 @@ from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.layout import Layout, Precision
 from kolossos.specs.model import ModelSpec
 from kolossos.specs.overrides import apply_overrides
+
+MOST_TOKENS = 1e18
+MOST = {"gpus": 10**8, "seq_len": 10**8, "global_batch": 10**8, "global_batch_tokens": 1e12}
+"""No computer holds or no run asks for more; below them every figure stays a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,8 @@ class PlanRequest:
     objective: str = "time"
     software: str | None = None
     any_schedule: bool = False
+    memory_margin: float | None = None
+    """Share of each card's memory to keep free."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,15 @@ def answer_mixed(question: Question) -> Mixed:
 
 def _check(request: PlanRequest) -> None:
     """Everything that can be said before the search."""
-    if request.tokens <= 0:
-        raise InputError(f"tokens {request.tokens:g}: expected a number above 0")
-    for name in ("gpus", "seq_len", "global_batch", "global_batch_tokens"):
+    if not 0 < request.tokens <= MOST_TOKENS:
+        raise InputError(f"tokens {request.tokens:g}: expected a number above 0, and at most {MOST_TOKENS:g}")
+    for name, most in MOST.items():
         value = getattr(request, name)
-        if value is not None and value < 1:
-            raise InputError(f"{name} {value}: expected a number of at least 1")
+        if value is not None and not 1 <= value <= most:
+            shown = f"{value:.6g}" if isinstance(value, float) or abs(value) < 1e18 else "that large"
+            raise InputError(f"{name} {shown}: expected a number of at least 1, and at most {most:g}")
+    if request.memory_margin is not None and not 0 <= request.memory_margin < 1:
+        raise InputError(f"memory_margin {request.memory_margin:g}: expected a share of the card's memory, from 0 to 1")
     if request.objective not in OBJECTIVES:
         raise InputError(f"objective {request.objective}: unknown{nearest(request.objective, OBJECTIVES)}")
     if request.precision and request.precision not in get_args(Precision):
@@ -116,6 +125,7 @@ def _job(request: PlanRequest, model: ModelSpec, cluster: ClusterSpec, pool: int
         precision=request.precision,  # pyright: ignore[reportArgumentType]
         software=request.software or DEFAULT_SOFTWARE,
         any_schedule=request.any_schedule,
+        memory_margin=MEMORY_MARGIN if request.memory_margin is None else request.memory_margin,
     )
 
 
@@ -126,7 +136,10 @@ def read_layout(text: str, job: Job) -> Layout:
     apply_overrides(said, parts, what="layout", example="tp=8")
     values = {"micro_batch_size": 1, "seq_len": job.seq_len, "sharding": "optimizer", "precision": job.precisions[0]}
     values |= said
-    where = f"layout {text}"
+    for word, meant in MEANT.items():
+        if word in said or word.upper() in said:
+            raise InputError(f"layout {text[:120]}: unknown key '{word}': write {meant}")
+    where = f"layout {text if len(text) <= 120 else text[:117] + '...'}"
     Layout.parse({**values, "global_batch_size": _product(values, *BATCH, where=where)}, where)
     if "dp_shard" not in said:
         values["dp_shard"] = max(job.n_gpus // _product(values, "tp", "pp", "cp", "dp_replicate", where=where), 1)
@@ -138,6 +151,14 @@ def read_layout(text: str, job: Job) -> Layout:
     return Layout.parse(values, where)
 
 
+MEANT = {
+    "dp": "dp_shard (and dp_replicate)", "mbs": "micro_batch_size", "gbs": "global_batch_size",
+    "sp": "nothing: tp has it",
+    "fsdp": "sharding=parameters", "zero": "sharding=optimizer (1), gradients (2) or parameters (3)", "ac": "recompute",
+    "zero1": "sharding=optimizer", "zero2": "sharding=gradients", "zero3": "sharding=parameters", "seq": "seq_len",
+    "hsdp": "dp_replicate", "ddp": "sharding=none", "vpp": "vp", "dtype": "precision",
+}  # fmt: skip
+"""Words of other software for what is called otherwise here."""
 BATCH = ("micro_batch_size", "dp_shard", "dp_replicate")
 
 

@@ -5,7 +5,7 @@ time: a tp collective against the product it feeds, ring attention against the a
 the other products of the layer; whatever is longer shows.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -71,22 +71,29 @@ class Block:
 
 @dataclass(frozen=True)
 class Blocks:
-    """The four blocks."""
+    """The blocks; ``state`` only where layers have one."""
 
     attention: Block
     dense: Block
     experts: Block
     head: Block
+    state: Block | None = None
+    kinds: tuple["Blocks", ...] = ()
+    """One by one, where the model has several kinds of layer."""
 
 
 def blocks(kernels: LayerKernels, setting: Setting) -> Blocks:
     """Price the blocks from their kernels."""
+    if kernels.kinds:
+        pairs = zip(kernels.kinds, setting.by_kind(), strict=True)
+        kinds = tuple(blocks(own, kind) for own, kind in pairs)
+        return replace(kinds[0], kinds=kinds)
     moved = elementwise_bytes(setting.model, setting.layout, setting.sequence_parallel)
     scale, slow = matmul_scale(setting), setting.hardware.matmul_scale_bf16
     tp_forward, tp_backward = _tp(setting)
     core = _core(kernels, setting, moved.scores)
     cp = _ring(setting, core)
-    k = kernels
+    k, alone = kernels, 1.0 - setting.model.parallel  # else attention has gathered what the MLP reads
     attention = _block(
         setting,
         _scaled((k.attention_forward, k.attention_dx, k.attention_dw), scale, k.attention_at_peak),
@@ -101,7 +108,7 @@ def blocks(kernels: LayerKernels, setting: Setting) -> Blocks:
         _scaled((k.dense_forward, k.dense_dx, k.dense_dw), scale, k.dense_at_peak),
         moved.dense,
         k.quantized_bytes_dense,
-        (tp_forward, tp_backward),
+        (tp_forward * alone, tp_backward * alone),
     )
     grouped = scale * setting.software.expert_passes
     experts = _block(
@@ -113,6 +120,7 @@ def blocks(kernels: LayerKernels, setting: Setting) -> Blocks:
         ep=_dispatch(setting),
         beside=(_computing(attention.forward), _computing(attention.backward)),
     )
+    state = _state(kernels, setting, moved.state, (tp_forward, tp_backward)) if np.any(k.state_forward) else None
     head = _block(
         setting,
         _scaled((k.head_forward, k.head_dx, k.head_dw), slow, k.head_at_peak),
@@ -120,7 +128,20 @@ def blocks(kernels: LayerKernels, setting: Setting) -> Blocks:
         np.zeros(()),
         (tp_forward * 0.5, tp_backward * 0.5),
     )
-    return Blocks(attention, dense, experts, head)
+    return Blocks(attention, dense, experts, head, state)
+
+
+def _state(kernels: LayerKernels, setting: Setting, moved: Column, tp: tuple[Column, Column]) -> Block:
+    """The block of a layer with a state: its chunks are products of 16 bits, at the card's rate for these."""
+    k, slow = kernels, setting.hardware.matmul_scale_bf16
+    return _block(
+        setting,
+        _scaled((k.state_forward, k.state_dx, k.state_dw), matmul_scale(setting), k.state_at_peak),
+        moved,
+        k.quantized_bytes_state,
+        tp,
+        core=(k.state_core_forward * slow, k.state_core_backward * slow),
+    )
 
 
 Passes = tuple[Column, Column, Column]
@@ -172,7 +193,7 @@ def _ring(setting: Setting, core: tuple[Column, Column]) -> tuple[tuple[Column, 
     layout, model = setting.layout, setting.model
     width = 2 * np.maximum(model.n_kv_heads / layout.tp, 1.0) * model.head_dim
     block = tokens(layout) * width * BF16_BYTES
-    hop = send_seconds(block, layout.tp * (layout.cp - 1), setting.hardware)
+    hop = send_seconds(block, layout.tp * (layout.cp - 1), setting.hardware) * model.attention
     results = []
     for seconds, tensors in ((core[0], 1.0), (core[1], 2.0)):
         talk = (layout.cp - 1) * hop * tensors
@@ -188,7 +209,7 @@ def _dispatch(setting: Setting) -> Column:
     of G places, top_k uniform choices hit G (1 - (1 - 1/G)^top_k).
     """
     layout, model = setting.layout, setting.model
-    sent = expert_tokens(model, layout) / layout.etp * model.dim * BF16_BYTES * has_experts(model)
+    sent = expert_tokens(model, layout) / layout.etp * model.expert_in * BF16_BYTES * has_experts(model)
     group = Group(layout.ep, layout.etp)
     inside = group.inside(setting.hardware)
     domains, k = layout.ep / inside, model.top_k

@@ -5,7 +5,7 @@ so a search prices the distinct combinations once and picks from them (``distinc
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kolossos.plan.choices import NAMES, Precision
 from kolossos.plan.closed_form.work import Matmul, Part, matmuls
 from kolossos.plan.columns import Column, Columns, LayoutColumns, ModelColumns
-from kolossos.plan.kernels import attention_seconds, matmul_seconds
+from kolossos.plan.kernels import matmul_seconds, windowed_attention_seconds
 from kolossos.plan.rates.hardware import HardwareColumns
 from kolossos.specs.gpu import GpuSpec
 
@@ -48,7 +48,16 @@ class LayerKernels(Columns):
     quantized_bytes_attention: Column
     quantized_bytes_dense: Column
     quantized_bytes_experts: Column
+    state_forward: Column
+    state_dx: Column
+    state_dw: Column
+    state_core_forward: Column
+    state_core_backward: Column
+    state_at_peak: Column
+    quantized_bytes_state: Column
     """Operands of products in 8 or 4 bits, in 16 bits: what has to be cast, forward and backward."""
+    kinds: tuple["LayerKernels", ...] = ()
+    """One by one, where the model has several kinds of layer."""
 
 
 def distinct(layout: LayoutColumns) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -65,10 +74,13 @@ def distinct(layout: LayoutColumns) -> tuple[NDArray[np.intp], NDArray[np.intp]]
 
 def layer_kernels(model: ModelColumns, hardware: HardwareColumns, layout: LayoutColumns) -> LayerKernels:
     """Kernel seconds of every row."""
+    if model.kinds:
+        kinds = tuple(layer_kernels(kind, hardware, layout) for kind in model.kinds)
+        return replace(kinds[0], kinds=kinds)
     shape = np.broadcast_shapes(layout.tp.shape, hardware.gpu.shape, model.dim.shape)
     zero = np.zeros(shape)
-    sums = {f"{part}_{pass_}": zero for part in ("attention", "dense", "experts", "head") for pass_ in _PASSES}
-    casts = {part: zero for part in ("attention", "dense", "experts", "head")}
+    sums = {f"{part}_{pass_}": zero for part in PARTS for pass_ in _PASSES}
+    casts = {part: zero for part in PARTS}
     peaks = dict(casts)
     for product in matmuls(model, layout):
         part = _PART[product.part]
@@ -81,25 +93,33 @@ def layer_kernels(model: ModelColumns, hardware: HardwareColumns, layout: Layout
             elements = product.m * product.k + product.m * product.n + product.n * product.k
             casts[part] = casts[part] + 2.0 * elements * product.groups * product.count
     core = [_core(model, hardware, layout, shape, backward) for backward in (False, True)]
+    state_core = sums.pop("state_core_forward"), sums.pop("state_core_dx") + sums.pop("state_core_dw")
+    peaks.pop("state_core")
     return LayerKernels(
-        **sums,
+        **sums,  # pyright: ignore[reportArgumentType]
+        state_core_forward=state_core[0],
+        state_core_backward=state_core[1],
+        quantized_bytes_state=casts["state"],
         core_forward=core[0],
         core_backward=core[1],
         scores_forward=_score_products(model, hardware, layout, shape),
         quantized_bytes_attention=casts["attention"],
         quantized_bytes_dense=casts["dense"],
         quantized_bytes_experts=casts["experts"],
-        **{f"{part}_at_peak": seconds for part, seconds in peaks.items()},
+        **{f"{part}_at_peak": seconds for part, seconds in peaks.items()},  # pyright: ignore[reportArgumentType]
     )
 
 
 _PASSES = ("forward", "dx", "dw")
+PARTS = ("attention", "dense", "experts", "head", "state", "state_core")
 _PART = {
     Part.ATTENTION: "attention",
     Part.DENSE: "dense",
     Part.EXPERTS: "experts",
     Part.ROUTER: "experts",
     Part.HEAD: "head",
+    Part.STATE: "state",
+    Part.STATE_CORE: "state_core",
 }
 
 
@@ -161,10 +181,12 @@ def _core(
     model: ModelColumns, hardware: HardwareColumns, layout: LayoutColumns, shape: tuple[int, ...], backward: bool
 ) -> Column:
     """The attention core in one fused kernel, causal. cp cuts the queries so that every rank has equal work."""
+    if not np.any(model.attention):
+        return np.zeros(shape)
     heads = np.maximum(model.n_heads / layout.tp, 1.0)
     kv_heads = np.maximum(model.n_kv_heads / layout.tp, 1.0)
-    args = (layout.micro_batch_size, layout.seq_len, layout.seq_len, heads, kv_heads)
-    width = (model.head_dim + model.v_head_dim) / 2
+    args = (layout.micro_batch_size, layout.seq_len, model.window, model.chunked, heads, kv_heads)
+    width = np.maximum((model.head_dim + model.v_head_dim) / 2, 1.0)
     columns = [np.broadcast_to(c, shape) for c in (*args, width)]
     precisions = _precision(layout, False, shape)
     seconds = np.zeros(shape)
@@ -172,16 +194,18 @@ def _core(
         for precision in np.unique(precisions[owned]):
             rows = owned & (precisions == precision)
             sizes, name = [c[rows] for c in columns], NAMES["precision"][int(precision)]
-            seconds[rows] = attention_seconds(card, *sizes, causal=True, precision=name, backward=backward)
-    return seconds / np.broadcast_to(layout.cp, shape)
+            seconds[rows] = windowed_attention_seconds(card, *sizes, precision=name, backward=backward)
+    return seconds * np.broadcast_to(model.attention, shape) / np.broadcast_to(layout.cp, shape)
 
 
 def _score_products(
     model: ModelColumns, hardware: HardwareColumns, layout: LayoutColumns, shape: tuple[int, ...]
 ) -> Column:
+    if not np.any(model.attention):
+        return np.zeros(shape)
     groups = layout.micro_batch_size * np.maximum(model.n_heads / layout.tp, 1.0)
-    s, d = layout.seq_len, model.head_dim
+    s, d = layout.seq_len, np.maximum(model.head_dim, 1.0)
     precision = _precision(layout, False, shape)
     up = _by_card(hardware, precision, shape, (s, s, d), groups)
     down = _by_card(hardware, precision, shape, (s, d, s), groups)
-    return (up + down) / np.broadcast_to(layout.cp, shape)
+    return (up + down) * np.broadcast_to(model.attention, shape) / np.broadcast_to(layout.cp, shape)

@@ -4,14 +4,14 @@ Activations follow Korthikanti et al. (arXiv:2205.05198, section 4), tensor by t
 MLPs, grouped queries and experts are counted too; micro-batches in flight follow the schedule.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from kolossos.plan.choices import Recompute, Sharding
 from kolossos.plan.closed_form.parameters import StageParameters, held_parameters
 from kolossos.plan.closed_form.work import BF16_BYTES, expert_tokens, has_experts, tokens
-from kolossos.plan.columns import Column, Columns
+from kolossos.plan.columns import Column, Columns, LayoutColumns, ModelColumns
 from kolossos.plan.schedules import by_schedule
 from kolossos.plan.setting import Setting
 
@@ -110,25 +110,42 @@ class LayerActivations:
 
 def layer_activations(setting: Setting) -> LayerActivations:
     """Averages over the layers of the model."""
+    if setting.model.kinds:
+        kinds = [(layer_activations(kind), kind.model.share) for kind in setting.by_kind()]
+        names = [f.name for f in fields(LayerActivations)]
+        return LayerActivations(**{n: np.asarray(sum(getattr(one, n) * share for one, share in kinds)) for n in names})
     model, layout = setting.model, setting.layout
     t, b = tokens(layout), BF16_BYTES
     spread = t / np.where(setting.sequence_parallel > 0, layout.tp, 1.0)
     stream = spread * model.dim * b
     moe = model.n_moe_layers / model.n_layers
     heads = (2 * model.n_heads + 2 * np.maximum(model.n_kv_heads, layout.tp)) / layout.tp
-    attention = 2 * stream + t * heads * model.head_dim * b
+    attention = (2 * stream + t * heads * model.head_dim * b) * model.attention
     hidden = (model.up_matrices + 1) * t * model.ffn_dim / layout.tp * b
     dense = 2 * stream + hidden
     routed = expert_tokens(model, layout)
     inner = (model.up_matrices + 1) * (routed * model.expert_dim / layout.etp + t * model.shared_dim / layout.tp) * b
-    experts = (2 * stream + 2 * routed * model.dim * b + inner) * has_experts(model)
+    experts = (2 * stream + 2 * routed * model.expert_in * b + inner) * has_experts(model)
     beside = np.where(model.dense_beside_experts > 0, 1.0, 1.0 - moe) * (model.ffn_dim > 0)
     written = (setting.software.flash_attention == 0) * 2.5
     area = layout.micro_batch_size * model.n_heads / layout.tp * layout.seq_len * layout.seq_len / layout.cp
     scores = area * b * written
     share = 1.0 / (model.up_matrices + 1)
     cheap = 2 * stream + (hidden * beside + inner * moe) * share
-    return LayerActivations(attention + dense * beside + experts * moe + scores, scores, cheap, stream)
+    state = _state_activations(model, layout, stream) if np.any(model.state_heads) else 0.0
+    streams = stream * model.streams
+    more = 2 * (streams - stream) * model.attention  # the input of each of two blocks
+    kept = attention + dense * beside + experts * moe + scores + state + more
+    return LayerActivations(kept, scores, cheap, streams)
+
+
+def _state_activations(model: ModelColumns, layout: LayoutColumns, stream: Column) -> Column:
+    """Inputs and outputs of the projections, what the convolution makes, and a state in 32 bits for each chunk."""
+    t = tokens(layout)
+    widths = model.state_in + model.state_conv + 2 * model.state_heads * model.state_value
+    states = model.state_heads * model.state_key * model.state_value / np.maximum(model.state_chunk, 1.0)
+    kept = t / layout.tp * (widths * BF16_BYTES + 4.0 * states * (1.0 - model.state_scan))
+    return (2 * stream + kept) * (model.state_heads > 0)
 
 
 def _kept(layer: LayerActivations, setting: Setting) -> Column:

@@ -97,10 +97,21 @@ class StepTotals:
 
 def layer_seconds(parts: Blocks, setting: Setting) -> LayerSeconds:
     """Average over the layers of the model, with recompute as the layout asks for."""
+    if parts.kinds:
+        kinds = [layer_seconds(own, kind) for own, kind in zip(parts.kinds, setting.by_kind(), strict=True)]
+        shares = [kind.share for kind in setting.model.kinds]
+        forward, backward = Seconds.none(), Seconds.none()
+        apart: Column = np.zeros(())
+        for one, share in zip(kinds, shares, strict=True):
+            forward, backward = forward + one.forward * share, backward + one.backward * share
+            apart = apart + one.weight_gradient * share
+        return LayerSeconds(forward, backward, apart, kinds[0].head_forward, kinds[0].head_backward)
     model, recompute = setting.model, setting.layout.recompute
     moe = model.n_moe_layers / model.n_layers
     dense = np.where(model.dense_beside_experts > 0, 1.0, 1.0 - moe) * (model.ffn_dim > 0)
-    weights = ((parts.attention, np.ones(())), (parts.dense, dense), (parts.experts, moe))
+    weights = [(parts.attention, model.attention), (parts.dense, dense), (parts.experts, moe)]
+    if parts.state is not None:
+        weights.append((parts.state, np.asarray(model.state_heads > 0, dtype=np.float64)))
     forward = backward = Seconds.none()
     weight_gradient: Column = np.zeros(())
     for block, share in weights:

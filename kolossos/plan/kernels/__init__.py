@@ -8,7 +8,7 @@ TOML file a card, written by `benchmarks/fit_kernels.py` with their source and t
 They stand for kernels timed alone at boost clock; `clock_scale` below one slows what runs on the core clock.
 """
 
-from kolossos.plan.kernels.attention import attention_seconds
+from kolossos.plan.kernels.attention import attention_seconds, windowed_attention_seconds
 from kolossos.plan.kernels.matmul import matmul_seconds
 
-__all__ = ["attention_seconds", "matmul_seconds"]
+__all__ = ["attention_seconds", "matmul_seconds", "windowed_attention_seconds"]

@@ -66,6 +66,37 @@ def attention_seconds(
     return launch + (forward - launch) * (BACKWARD_FLOPS / fitted["backward_rate"])
 
 
+def windowed_attention_seconds(
+    gpu: GpuSpec,
+    *sizes: Floats,
+    precision: str = "bf16",
+    backward: bool = False,
+) -> Floats:
+    """Seconds of causal attention whose tokens see ``window`` positions at most (0: all); float arrays of one length.
+
+    sizes: batch, seq_len, window, chunked (1: windows are chunks), n_heads, n_kv_heads, head_dim.
+    A tile of queries walks over the tiles of its window and one more, for windows end inside tiles; chunks are
+    sequences of their own. Never slower than attention to all; where only that was measured, by the share that is seen.
+    """
+    options = {"precision": precision, "backward": backward}
+    batch, seq_len, window, chunked, n_heads, n_kv_heads, head_dim = sizes
+    seconds = attention_seconds(gpu, batch, seq_len, seq_len, n_heads, n_kv_heads, head_dim, causal=True, **options)
+    rows = (window > 0) & (window < seq_len)
+    if not rows.any():
+        return seconds
+    b, s, w, heads, kv_heads, d = (a[rows] for a in (batch, seq_len, window, n_heads, n_kv_heads, head_dim))
+    apart = chunked[rows] > 0
+    if gpu.measured is not None and precision in gpu.measured.attention:
+        seen = np.where(apart, (w + 1) / 2, (w * (w + 1) / 2 + (s - w) * w) / s)
+        shorter = seconds[rows] * seen / ((s + 1) / 2)
+    else:
+        sliding = attention_seconds(gpu, b, s, w + TILE, heads, kv_heads, d, causal=False, **options)
+        chunks = attention_seconds(gpu, b * s / w, w, w, heads, kv_heads, d, causal=True, **options)
+        shorter = np.where(apart, chunks, sliding)
+    seconds[rows] = np.minimum(seconds[rows], shorter)
+    return seconds
+
+
 def forward_seconds(
     gpu: GpuSpec,
     c: Mapping[str, float],

@@ -80,7 +80,7 @@ def _kind(job: Job, candidate: LayoutColumns, dp: int, dp_total: int) -> _Kind |
         kernels = layer_kernels(setting.model, setting.hardware, setting.layout)
         seconds.append(step_seconds(kernels, setting).step)
     each = seconds[1] - seconds[0]
-    fits = memory_bytes(setting).total <= job.gpu.memory_bytes
+    fits = memory_bytes(setting).total <= job.usable_bytes
     value = np.where(fits & (each > 0), seconds[0] + each * (typical - low), np.inf)
     row = int(np.argmin(value))
     if not np.isfinite(value[row]):

@@ -112,7 +112,7 @@ def _price(kinds: list[_Kind], layout: Layout) -> Split | None:
     times = [n * s + e for n, s, e in zip(layers, seconds, ends, strict=True)]
     n_micro = layout.accumulation_steps
     memory = [_memory(kind, layout, n, i) for i, (kind, n) in enumerate(zip(stages, layers, strict=True))]
-    if any(need > kind.job.gpu.memory_bytes for need, kind in zip(memory, stages, strict=True)):
+    if any(need > kind.job.usable_bytes for need, kind in zip(memory, stages, strict=True)):
         return None
     closing = [_closing(kind, layout, n) for kind, n in zip(stages, layers, strict=True)]
     setting = stages[0].setting

@@ -4,8 +4,10 @@
 software that nobody measured gets the errors of whole repositories left out.
 """
 
+import math
 from functools import cache
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 from pydantic import Field
@@ -57,6 +59,13 @@ def memory_interval(memory_bytes: float) -> tuple[float, float]:
     """Bytes between which the true peak lies with 90 % confidence."""
     errors = load_errors().memory
     return _bounds(memory_bytes, errors.low, errors.high)
+
+
+def probability_within(memory_bytes: float, limit_bytes: float) -> float:
+    """That the true peak is at most ``limit_bytes``: the error's logarithm as normal, each side with its own width."""
+    errors, room = load_errors().memory, math.log(limit_bytes / memory_bytes)
+    width = -errors.low if room >= 0 else errors.high
+    return NormalDist().cdf(NormalDist().inv_cdf(0.95) * room / max(width, 1e-9))
 
 
 def _bounds(predicted: float, low: float, high: float) -> tuple[float, float]:

@@ -19,6 +19,11 @@ MOST_MISSING = 4
 
 
 def fills_chunks(layers, pp, vp) -> Mask:
-    """Where ``layers`` fill pp x vp equal chunks but for a few at the ends, each of which keeps a layer at least."""
+    """Where ``layers`` fill pp x vp equal chunks but for a few at the ends.
+
+    Each keeps a layer at least; of stages with several chunks the first may hold the embedding alone, and the last the
+    head (94 layers as 96 chunks).
+    """
     rule = chunk_rule(layers, pp, vp)
-    return (rule.missing <= np.where(pp > 1, MOST_MISSING, 0)) & (rule.missing_last < rule.chunk)
+    keeps = (rule.missing_last < rule.chunk) | ((rule.missing_last == rule.chunk) & (vp > 1) & (pp > 1))
+    return (rule.missing <= np.where(pp > 1, MOST_MISSING, 0)) & keeps

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kolossos.plan.choices import Sharding, code
-from kolossos.plan.columns import LayoutColumns
+from kolossos.plan.columns import Column, LayoutColumns, ModelColumns
 from kolossos.plan.rules.divisibility import Mask, divides, fills_chunks
 from kolossos.plan.rules.rule import Bounds, Rule
 from kolossos.plan.schedules import all_schedules, rows_of
@@ -17,13 +17,33 @@ from kolossos.plan.schedules.schedule import Schedule
 from kolossos.specs.layout import Layout
 
 
+def _every_kind(allows: Callable[[ModelColumns], Mask], bounds: Bounds) -> Mask:
+    """Where it is so for every kind of layer."""
+    return np.logical_and.reduce([allows(kind) for kind in bounds.model.by_kind()])
+
+
+def _tp_heads(layout: LayoutColumns, bounds: Bounds) -> Mask:
+    return _every_kind(lambda kind: divides(layout.tp, kind.n_heads) & divides(layout.tp, kind.state_heads), bounds)
+
+
 def _tp_kv(layout: LayoutColumns, bounds: Bounds) -> Mask:
-    kv = bounds.model.n_kv_heads
-    return divides(layout.tp, kv) | divides(kv, layout.tp) | (bounds.model.mla > 0)
+    def allows(kind: ModelColumns) -> Mask:
+        own = kind.state_key_heads
+        attends = _part_or_multiple(layout.tp, kind.n_kv_heads) | (kind.mla > 0) | (kind.attention == 0)
+        return attends & (_part_or_multiple(layout.tp, own) | (own == 0))
+
+    return _every_kind(allows, bounds)
+
+
+def _part_or_multiple(tp: Column, heads: Column) -> Mask:
+    return divides(tp, heads) | divides(np.maximum(heads, 1.0), tp)
 
 
 def _tp_widths(layout: LayoutColumns, bounds: Bounds) -> Mask:
-    return divides(layout.tp, bounds.model.ffn_dim) & divides(layout.tp, bounds.model.shared_dim)
+    def allows(kind: ModelColumns) -> Mask:
+        return divides(layout.tp, kind.ffn_dim) & divides(layout.tp, kind.shared_dim)
+
+    return _every_kind(allows, bounds)
 
 
 def _tp_domain(layout: LayoutColumns, bounds: Bounds) -> Mask:
@@ -64,17 +84,29 @@ def _precision(layout: LayoutColumns, bounds: Bounds) -> Mask:
     return np.isin(layout.precision, [code("precision", name) for name in bounds.precisions])
 
 
+FARTHEST = 100_000
+"""How far a search goes for a value that would be right."""
+
+
 def _near(value: int, wanted: Callable[[int], bool], limit: int = 4096) -> str:
-    """The nearest values around ``value`` that are ``wanted``."""
-    below = next((v for v in range(value - 1, 0, -1) if wanted(v)), None)
-    above = next((v for v in range(value + 1, limit) if wanted(v)), None)
+    """The nearest values around ``value`` that are ``wanted``, none above ``limit``."""
+    highest = min(value - 1, limit, FARTHEST)
+    below = next((v for v in range(highest, 0, -1) if wanted(v)), None)
+    above = next((v for v in range(value + 1, min(limit, value + FARTHEST)) if wanted(v)), None)
     return " or ".join(str(v) for v in (below, above) if v is not None)
 
 
-def _says_tp(layout: Layout, bounds: Bounds, name: str, size: float) -> str:
+def _widths(bounds: Bounds, *names: str) -> list[int]:
+    """The different widths of these names over the kinds of layer, none of them zero."""
+    found = [int(getattr(kind, name)) for name in names for kind in bounds.model.by_kind()]
+    return sorted({width for width in found if width})
+
+
+def _says_tp(layout: Layout, bounds: Bounds, name: str, *sizes: int) -> str:
+    size = next((size for size in sizes if size % layout.tp), sizes[0])
     return (
-        f"tp = {layout.tp} does not divide {name} = {int(size)} of {bounds.name}; "
-        f"try tp = {_near(layout.tp, lambda v: size % v == 0, int(size) + 1)}"
+        f"tp = {layout.tp} does not divide {name} = {size} of {bounds.name}; "
+        f"try tp = {_near(layout.tp, lambda v: all(one % v == 0 for one in sizes), size + 1)}"
     )
 
 
@@ -82,7 +114,7 @@ def _says_chunks(layout: Layout, bounds: Bounds) -> str:
     layers = int(bounds.model.n_layers)
 
     def fits(pp: int) -> bool:
-        return pp * layout.vp <= layers and bool(fills_chunks(layers, np.float64(pp), layout.vp))
+        return pp * layout.vp <= layers + 2 * (layout.vp > 1) and bool(fills_chunks(layers, np.float64(pp), layout.vp))
 
     return (
         f"{layers} layers do not fill pp x vp = {layout.pp * layout.vp} equal chunks (two layers less at the first and "
@@ -132,20 +164,20 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "tp divides the heads",
         _axes("tp"),
-        lambda layout, b: divides(layout.tp, b.model.n_heads),
-        lambda layout, b: _says_tp(layout, b, "n_heads", float(b.model.n_heads)),
+        _tp_heads,
+        lambda layout, b: _says_tp(layout, b, "n_heads", *_widths(b, "n_heads", "state_heads")),
     ),
     Rule(
         "tp divides the key-value heads or is a multiple of them",
         _axes("tp"),
         _tp_kv,
-        lambda layout, b: _says_tp(layout, b, "n_kv_heads", float(b.model.n_kv_heads)),
+        lambda layout, b: _says_tp(layout, b, "n_kv_heads", *_widths(b, "n_kv_heads", "state_key_heads")),
     ),
     Rule(
         "tp divides the MLP's width",
         _axes("tp"),
         _tp_widths,
-        lambda layout, b: _says_tp(layout, b, "ffn_dim", float(b.model.ffn_dim or b.model.shared_dim)),
+        lambda layout, b: _says_tp(layout, b, "ffn_dim", *_widths(b, "ffn_dim", "shared_dim")),
     ),
     Rule(
         "a tp group stays inside an NVLink domain",
@@ -154,9 +186,9 @@ RULES: tuple[Rule, ...] = (
         lambda layout, b: f"tp = {layout.tp} does not divide the domain of {b.nvlink_domain} GPUs",
     ),
     Rule(
-        "no more chunks than layers",
+        "no more chunks than layers, embedding and head",
         _axes("pp vp"),
-        lambda layout, b: layout.pp * layout.vp <= b.model.n_layers,
+        lambda layout, b: layout.pp * layout.vp <= b.model.n_layers + 2 * (layout.vp > 1),
         lambda layout, b: (
             f"pp x vp = {layout.pp * layout.vp} stages or chunks, but {b.name} has {int(b.model.n_layers)} layers; "
             f"pp can be at most {int(b.model.n_layers) // layout.vp}"

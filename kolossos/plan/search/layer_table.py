@@ -45,7 +45,7 @@ def layer_table(job: Job, space: Axes) -> LayerTable:
     setting = job.setting(flat)
     kernels = layer_kernels(setting.model, setting.hardware, flat)
     shape = keys.tp.shape
-    by_key = type(kernels)(**{f.name: getattr(kernels, f.name).reshape(shape) for f in fields(kernels)})
+    by_key = kernels.each(lambda column: column.reshape(shape))
     keys = LayoutColumns(**{**keys.__dict__, "recompute": space.recompute[..., None]})
     setting = job.setting(keys)
     layer = layer_seconds(blocks(by_key, setting), setting)

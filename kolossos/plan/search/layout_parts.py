@@ -1,11 +1,12 @@
 """A few layouts priced part by part, where a search only keeps totals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kolossos.plan.closed_form.layer_kernels import LayerKernels, layer_kernels
 from kolossos.plan.closed_form.memory import MemoryColumns, memory_bytes
+from kolossos.plan.closed_form.stage_memory import StageMemory, memory_by_stage
 from kolossos.plan.closed_form.step import StepColumns, step_seconds
 from kolossos.plan.job import Job
 from kolossos.plan.rules.check import check
@@ -27,6 +28,8 @@ class PricedLayout:
     busy_share: float
     mfu: float
     """Model FLOPs (no recompute, causal attention) over the dense peak of the precision used."""
+    stages: list[StageMemory]
+    """Memory stage by stage; ``memory`` and the choice's bytes are those of the fullest."""
     setting: Setting
     """The layout as columns of one row, with all that was asked: made once, and handed on."""
     kernels: LayerKernels
@@ -100,6 +103,8 @@ def _one(
     job: Job, layout: Layout, step: StepColumns, memory: MemoryColumns, *, setting: Setting, kernels: LayerKernels
 ) -> PricedLayout:
     seconds, busy = float(step.step), float(step.busy)
+    stages = memory_by_stage(setting)
+    memory = _of_stage(max(stages, key=lambda stage: stage.total), memory, stages)
     tokens, gpus = layout.global_batch_size * layout.seq_len, layout.world_size
     waiting, computing = energy_per_second(job.gpu, job.power)
     choice = Choice(
@@ -112,4 +117,18 @@ def _one(
     )
     rate = tokens / seconds / gpus
     mfu = float(training_flops_per_token(job.model, layout.seq_len) * rate / job.gpu.peak(layout.precision))
-    return PricedLayout(layout, step, memory, choice, busy / seconds, mfu, setting, kernels)
+    return PricedLayout(layout, step, memory, choice, busy / seconds, mfu, stages, setting, kernels)
+
+
+def _of_stage(stage: StageMemory, whole: MemoryColumns, stages: list[StageMemory]) -> MemoryColumns:
+    """The parts of one stage's memory, from those of a stage that had the most of each."""
+    ratio = stage.states / max(float(whole.weights + whole.gradients + whole.optimizer), 1.0)
+    logits = stage.activations if stage is stages[-1] else 0.0
+    logits = min(logits, float(whole.logits)) if len(stages) > 1 or float(whole.logits) else 0.0
+    parts = {"weights": whole.weights, "gradients": whole.gradients, "optimizer": whole.optimizer}
+    return replace(
+        whole,
+        **{name: np.float64(float(value) * ratio) for name, value in parts.items()},
+        activations=np.float64(stage.activations - logits),
+        logits=np.float64(logits),
+    )  # pyright: ignore[reportArgumentType]

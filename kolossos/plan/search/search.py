@@ -61,7 +61,7 @@ class _Keep:
 
     def __init__(self, job: Job, objective: str) -> None:
         self.per_token = {"time": "seconds_per_token", "cost": "usd_per_token", "energy": "joules_per_token"}[objective]
-        self.capacity = job.gpu.memory_bytes
+        self.capacity = job.usable_bytes
         self.by_axis: dict[tuple[str, int], tuple[float, Row]] = {}
         self.front = Front()
         self.leanest: Row | None = None

@@ -119,18 +119,25 @@ def _allowed(job: Job, layouts: LayoutColumns, names: str) -> NDArray[np.bool_]:
 def _groups(job: Job) -> tuple[Group, ...]:
     tp = np.arange(1.0, min(job.nvlink_domain, job.n_gpus) + 1)
     cp = np.array([float(c) for c in _powers(2, max(min(job.seq_len // SHORTEST_PIECE, job.n_gpus), 1))])
-    ep = np.arange(1.0, (job.model.moe.n_experts if job.model.moe else 1) + 1)
+    ep = _divisors(job.model.moe.n_experts if job.model.moe else 1)
     grid = [axis.ravel() for axis in np.meshgrid(tp, cp, ep, tp, indexing="ij")]
     layouts = replace(NEUTRAL, tp=grid[0], cp=grid[1], ep=grid[2], etp=grid[3], seq_len=np.float64(job.seq_len))
     rows = np.flatnonzero(_allowed(job, layouts, "tp cp ep etp seq_len"))
     return tuple(Group(i, *(float(axis[row]) for axis in grid)) for i, row in enumerate(rows))
 
 
+def _divisors(number: int) -> Column:
+    """Ascending; others divide no experts."""
+    small = np.arange(1, int(number**0.5) + 1)
+    small = small[number % small == 0]
+    return np.unique(np.concatenate([small, number // small])).astype(np.float64)
+
+
 def _pipelines(job: Job) -> NDArray[np.float64]:
-    layers = np.arange(1.0, job.model.n_layers + 1)
-    pp, vp = (axis.ravel() for axis in np.meshgrid(layers, layers, indexing="ij"))
-    keep = (pp * vp <= job.model.n_layers) & (pp <= job.n_gpus)
-    pp, vp = pp[keep], vp[keep]
+    stages = np.arange(1, min(job.model.n_layers, job.n_gpus) + 1)
+    most_chunks = np.maximum((job.model.n_layers + 2) // stages, 1)  # two may hold the embedding and the head alone
+    pp = np.repeat(stages, most_chunks).astype(np.float64)
+    vp = np.concatenate([np.arange(1.0, most + 1) for most in most_chunks])
     allowed = _allowed(job, replace(NEUTRAL, pp=pp, vp=vp), "pp vp")
     return np.stack([pp[allowed], vp[allowed]])
 
