@@ -4,7 +4,7 @@ BIN := .venv/bin
 # of training in `make demo`: as long on every machine, which learns as much in it as it can
 MINUTES ?= 5
 
-.PHONY: demo survive test test-all lint bench clean
+.PHONY: demo survive notes-demo test test-all lint bench clean
 
 demo: .venv/installed
 	$(BIN)/kolossos data prepare --out data/stdlib
@@ -17,6 +17,11 @@ survive: .venv/installed
 	$(BIN)/kolossos data prepare $$($(BIN)/python -c "import email; print(email.__path__[0])") --vocab-size 1024 \
 		--val-fraction 0.03 --out data/survive
 	$(BIN)/kolossos chaos examples/survive.toml --run runs/survive --fresh --faults 3 --kinds "a rank killed"
+
+# a synthetic platform with bots: report, ledger, and a page to trade on
+notes-demo: .venv/installed
+	rm -rf notes-demo
+	$(BIN)/kolossos notes demo notes-demo
 
 test: .venv/installed lint
 	$(BIN)/pytest -n 2 -m "not slow"
