@@ -58,6 +58,8 @@ class Job:
     batch_slack: float
     precisions: tuple[Precision, ...]
     software: str = DEFAULT_SOFTWARE
+    empty_chunks: bool = True
+    """Whether a search may give the embedding or the head a chunk of its own."""
     memory_margin: float = MEMORY_MARGIN
     """Share of the card's memory that a layout must leave free."""
     any_schedule: bool = False

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from kolossos.errors import InputError
 from kolossos.simulate.failures import CauseSpec, FailureSpec, FailureTable, Scope, load_table
 from kolossos.simulate.fleet import Lot, Phase, lots_of, phases_of
 from kolossos.simulate.piecewise import Array
@@ -88,12 +89,21 @@ class Scenario:
         return _scenario(spec, self.table, self.causes, self.lots)
 
 
+MOST_FAULTS = 5e6
+"""In one run, as many as are drawn at once."""
+
+
 def resolve(spec: OperationSpec) -> Scenario:
     """Look up what ``spec`` names (failure table, kinds of GPU, policy), once; InputError names the nearest."""
     table = load_table(spec.failures.table) if spec.failures.causes is None else None
     lots = lots_of(spec.fleet)
     rows = spec.failures.causes if table is None else table.causes
-    return _scenario(spec, table, _scaled(rows or [], spec.failures, lots, spec.fleet), lots)
+    causes = _scaled(rows or [], spec.failures, lots, spec.fleet)
+    nodes = sum(lot.gpus for lot in lots) / spec.fleet.gpus_per_node
+    faults = causes.per_1000_node_days() / 1000.0 * nodes * spec.days
+    if faults > MOST_FAULTS:
+        raise InputError(f"failures: {faults:.3g} faults in {spec.days:g} days; expected at most {MOST_FAULTS:g}")
+    return _scenario(spec, table, causes, lots)
 
 
 def _scenario(spec: OperationSpec, table: FailureTable | None, causes: Causes, lots: tuple[Lot, ...]) -> Scenario:

@@ -5,7 +5,7 @@ catalogue (``kolossos.simulate.build``). Names in it (failure table, kinds of GP
 ``kolossos.simulate.scenario``. Seconds, bytes and watts are the units; days where a key says so.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -81,7 +81,7 @@ class SavingSpec(Spec):
     """Checkpoints: how large, how often, and how long they block the job and run beside it."""
 
     bytes: PositiveFloat = 5.67e12
-    interval_s: PositiveFloat | Literal["auto"] = "auto"
+    interval_s: Annotated[float, Field(ge=1.0, le=1e8)] | Literal["auto"] = "auto"
     mode: Literal["async", "sync"] = "async"
     store_bytes_per_s: PositiveFloat = Field(default=2e12, description="Llama 3: 2 TB/s sustained, arXiv:2407.21783")
     blocking_s: NonNegativeFloat | None = Field(
@@ -206,15 +206,21 @@ class PriceSpec(Spec):
     energy_included: bool = True
 
 
+MOST_DAYS_PLAYED = 3e6
+"""Of all replicates together: what a computer holds at once."""
+
+
 class OperationSpec(Spec):
     """One run over months: what is simulated, optimised and compared with published operations."""
 
     name: str = "operation"
     model: str | None = Field(default=None, description="what is trained; a name of the catalogue, or a file")
     cluster: str | None = Field(default=None, description="where; a name of the catalogue, or a file")
-    days: PositiveFloat = 30.0
-    tokens: PositiveFloat | None = Field(default=None, description="tokens to reach, for the days that it takes")
-    replicates: PositiveInt = 200
+    days: float = Field(default=30.0, gt=0.0, le=36_525.0)
+    tokens: float | None = Field(
+        default=None, gt=0.0, le=1e18, description="tokens to reach, for the days that it takes"
+    )
+    replicates: int = Field(default=200, gt=0, le=10_000)
     seed: NonNegativeInt = 0
     fleet: FleetSpec = FleetSpec()
     step: StepSpec = StepSpec()
@@ -228,6 +234,9 @@ class OperationSpec(Spec):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.replicates * self.days > MOST_DAYS_PLAYED:
+            most = int(MOST_DAYS_PLAYED / self.days)
+            raise ValueError(f"replicates = {self.replicates:,} of {self.days:g} days: expected at most {most:,}")
         for lot in self.fleet.growth:
             if lot.joins >= self.days:
                 raise ValueError(f"growth on day {lot.joins:g}, but the run ends after {self.days:g} days")

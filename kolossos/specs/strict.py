@@ -51,8 +51,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-LARGEST, SMALLEST = 1e30, 1e-30
-"""Beyond them lies no quantity of a computer, in any unit used here."""
+LARGEST = 1e30
+"""Above it lies no quantity of a computer, in any unit used here."""
 DEEPEST = 20
 
 
@@ -66,8 +66,8 @@ def _beyond(value: Any, most: int, key: str = "", depth: int = 0) -> str:
         return next((said for said in found if said), "")
     if isinstance(value, float) and not math.isfinite(value):
         return f"key '{key}' = {value}: expected a finite number"
-    if isinstance(value, float) and value != 0 and not SMALLEST <= abs(value) <= LARGEST:
-        return f"key '{key}' = {value:g}: expected a number between {SMALLEST:g} and {LARGEST:g}"
+    if isinstance(value, float) and abs(value) > LARGEST:
+        return f"key '{key}' = {value:g}: expected a number up to {LARGEST:g}"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > most:
         return f"key '{key}': a whole number of {len(str(abs(value)))} digits; expected at most {most:,}"
     return ""

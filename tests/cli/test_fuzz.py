@@ -76,7 +76,7 @@ AXES = ("tp", "pp", "vp", "cp", "ep", "etp", "dp_shard", "dp_replicate", "micro_
 ON_64 = ["--cluster", "dgx-h100-64"]
 FLAGS = {
     "plan": "tokens gpus layout seq-len global-batch global-batch-tokens precision objective software cluster",
-    "simulate": "days tokens step-time tokens-per-step spares checkpoint-interval replicates policy set failures grow",
+    "simulate": "days tokens step-time tokens-per-step spares checkpoint-interval policy set failures grow",
     "models": "json",
 }
 SOUND = {

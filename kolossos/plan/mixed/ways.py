@@ -60,7 +60,8 @@ def plan_mixed(jobs: list[Job], objective: str = "time") -> Mixed:
     """Try all ways on the pools of ``jobs`` (one job for each kind, with the batch of the whole cluster), in a
     precision that every kind has."""
     shared = tuple(p for p in jobs[0].precisions if all(p in job.precisions for job in jobs))
-    jobs = [replace(job, precisions=shared) for job in jobs]
+    # stages of several kinds each have a layer at least
+    jobs = [replace(job, precisions=shared, empty_chunks=False) for job in jobs]
     whole = sum(job.n_gpus for job in jobs)
     alone = [search(replace(job, batch=max(job.batch * job.n_gpus / whole, 1.0)), objective) for job in jobs]
     candidates = _candidates(alone)

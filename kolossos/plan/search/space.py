@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kolossos.plan.choices import Recompute, Sharding, code
 from kolossos.plan.columns import Column, LayoutColumns
 from kolossos.plan.job import Job
+from kolossos.plan.layers import chunk_rule
 from kolossos.plan.rules.divisibility import divides
 from kolossos.plan.rules.table import RULES
 from kolossos.plan.schedules import all_schedules
@@ -139,6 +140,9 @@ def _pipelines(job: Job) -> NDArray[np.float64]:
     pp = np.repeat(stages, most_chunks).astype(np.float64)
     vp = np.concatenate([np.arange(1.0, most + 1) for most in most_chunks])
     allowed = _allowed(job, replace(NEUTRAL, pp=pp, vp=vp), "pp vp")
+    if not job.empty_chunks:
+        rule = chunk_rule(job.model.n_layers, pp, vp)
+        allowed &= rule.missing_last < rule.chunk
     return np.stack([pp[allowed], vp[allowed]])
 
 
