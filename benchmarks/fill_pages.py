@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 
-import notes.pages as notes_pages
+import notes.market_pages as notes_pages
 import plan_pages
 import simulate_pages
 from pages import RESULTS, ROOT, filled
