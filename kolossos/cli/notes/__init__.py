@@ -2,6 +2,7 @@
 
 import typer
 
+from kolossos.cli.notes.bot import bot
 from kolossos.cli.notes.demo import demo
 from kolossos.cli.notes.explain import explain
 from kolossos.cli.notes.generate import generate
@@ -22,5 +23,6 @@ app.command()(parity)
 app.command()(replay)
 app.command()(demo)
 app.command()(serve)
+app.command()(bot)
 app.command()(settle)
 app.command()(verify)
