@@ -26,6 +26,8 @@ def bot(
     if not key:
         raise InputError("KOLOSSOS_NOTES_KEY is not set: the key of the account that bets is needed")
     forecaster = RemoteModel(model_url, model, os.environ.get("KOLOSSOS_MODEL_KEY"))
-    run(
-        Customer(server, key, forecaster.forecast), lambda what: print(what, file=sys.stderr, flush=True), every, rounds
-    )
+
+    def tell(what: str) -> None:
+        print(what, file=sys.stderr, flush=True)
+
+    run(Customer(server, key, forecaster.forecast), tell, every, rounds)
