@@ -27,7 +27,7 @@ DEFAULT_SOFTWARE = "megatron-2025"
 DEFAULT_SEQ_LEN = 8192
 MEMORY_MARGIN = 0.08
 """Of a card's memory, kept free: fragments of the allocator, and what other software holds. Llama 70B tuned on 32 H100
-ran out of memory in 30 to 60 % of its runs at 93 % of the card as planned here, and not at 92 %
+ran out of memory in 30 to 60 % of its runs at 93 % of the card as planned here, and fitted at 92 %; one case only
 (NVIDIA-NeMo/Megatron-Bridge pull 3107)."""
 BATCH_SLACK = 0.1
 """A batch that was not asked for exactly may be so much larger or smaller, so that more numbers of GPUs divide it."""
