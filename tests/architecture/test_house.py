@@ -109,3 +109,8 @@ def test_domain_rooms_do_not_speak_of_command_line_flags() -> None:
                 text = ast.unparse(node)
                 found += [f"{path.relative_to(ROOT)}:{node.lineno} {hit}" for hit in flag.findall(text)]
     assert found == []
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]  # pytest imports them by it
+    assert sorted(set(names)) == sorted(names)

@@ -48,9 +48,16 @@ class Chained:
 
 
 def fit(
-    x_EK: np.ndarray, y_E: np.ndarray, penalty: float, offset_E: np.ndarray | None = None, standardise: bool = True
+    x_EK: np.ndarray,
+    y_E: np.ndarray,
+    penalty: float,
+    offset_E: np.ndarray | None = None,
+    *,
+    standardise: bool = True,
+    start: Logistic | None = None,
 ) -> Logistic:
-    """The minimum for one penalty; columns that do not vary get no weight. ``offset_E``: log odds to be corrected."""
+    """The minimum for one penalty; columns that do not vary get no weight. ``offset_E``: log odds to be corrected.
+    ``start``: a fit of the same rows with another penalty, to begin from."""
     mean, scale = x_EK.mean(0), x_EK.std(0)
     scale = np.where(scale > 1e-9, scale, np.inf)
     if not standardise:
@@ -60,7 +67,9 @@ def fit(
     ridge = np.full(z.shape[1], penalty)
     ridge[-1] = 1e-6
     beta = np.zeros(z.shape[1])
-    if offset_E is None:
+    if start is not None:
+        beta = np.append(start.weights_K, start.intercept)
+    elif offset_E is None:
         share = np.clip(y_E.mean(), 1e-3, 1 - 1e-3)
         beta[-1] = np.log(share / (1 - share))
     objective = _objective(z, y_E, offset, beta, ridge)
@@ -107,9 +116,10 @@ def fit_chosen(
     chained = [np.full(len(y_E), np.nan) for _ in penalties]
     fitted: list[list[np.ndarray]] = [[] for _ in penalties]
     for c, (before, later) in enumerate(cuts[:-1]):
-        for i, penalty in enumerate(penalties):
+        model = None
+        for i, penalty in reversed(list(enumerate(penalties))):  # the strongest first: each begins from the last
             offset = None if base_CE is None else offsets[c][before]
-            model = fit(x_EK[before], y_E[before], penalty, offset, standardise)
+            model = fit(x_EK[before], y_E[before], penalty, offset, standardise=standardise, start=model)
             everywhere = model.log_odds(x_EK) + offsets[c]
             fitted[i].append(everywhere)
             chained[i][later] = everywhere[later]
@@ -118,7 +128,7 @@ def fit_chosen(
         log_loss(probability(forecast[judged]), y_E[judged]).mean() if judged.any() else 0 for forecast in chained
     ]
     best = int(np.argmin(losses)) if judged.any() else len(penalties) - 1
-    model = fit(x_EK, y_E, penalties[best], None if base_CE is None else offsets[-1], standardise)
+    model = fit(x_EK, y_E, penalties[best], None if base_CE is None else offsets[-1], standardise=standardise)
     return Chained(model, chained[best], np.array([*fitted[best], model.log_odds(x_EK) + offsets[-1]]))
 
 
