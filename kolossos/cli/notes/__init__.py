@@ -2,6 +2,7 @@
 
 import typer
 
+from kolossos.cli.notes.audit import audit
 from kolossos.cli.notes.bot import bot
 from kolossos.cli.notes.demo import demo
 from kolossos.cli.notes.explain import explain
@@ -25,4 +26,5 @@ app.command()(demo)
 app.command()(serve)
 app.command()(bot)
 app.command()(settle)
+app.command()(audit)
 app.command()(verify)

@@ -38,6 +38,7 @@ class Book:
         self.markets: dict[str, Market] = {}
         self.ended: dict[str, dict] = {}  # of the last markets that are over: what there is to tell
         self.shown: dict[str, dict] = {}  # the last decision on each of the last notes
+        self.audits: dict | None = None  # how markets without a verdict are audited, and the hash of the seed
         self.find_ended: Callable[[str], dict | None] = lambda name: None  # of any other, from the log
 
     def balance(self, account: str, asset: str = CREDITS) -> int:
@@ -133,6 +134,7 @@ class Book:
             "markets": [market.state_of() for market in self.markets.values()],
             "ended": self.ended,
             "shown": self.shown,
+            "audits": self.audits,
         }
 
     @classmethod
@@ -143,7 +145,7 @@ class Book:
         book.balances = {(account, asset): amount for account, asset, amount in state["balances"]}
         book.people = {person["name"]: Person(**person) for person in state["people"]}
         book.markets = {market["name"]: Market.restored(market) for market in state["markets"]}
-        book.ended, book.shown = state["ended"], state["shown"]
+        book.ended, book.shown, book.audits = state["ended"], state["shown"], state["audits"]
         return book
 
 

@@ -93,6 +93,10 @@ class Ledger:
         found = self._store.of_market(market, ("settle",), 1)
         return json.loads(found[0])["ended"] if found else None
 
+    def now(self) -> int:
+        """The time of this ledger's clock, ms."""
+        return self._clock()
+
     @contextmanager
     def reading(self) -> Iterator[Book]:
         """The state after all events that are committed now; it stands still inside the block. Not to be changed."""

@@ -5,16 +5,19 @@ import re
 from kolossos.errors import InputError
 from kolossos.notes.ledger.book import AUDITOR, OPERATOR, SHOWN_KEPT, SYSTEM, TREASURY, Book, keep
 from kolossos.notes.ledger.market import (
+    AVERAGE,
     CHALLENGED,
     CREDITS,
     HALTED,
+    NOBODY,
     OPEN,
     PROPOSED,
+    REFUND,
     Market,
 )
 from kolossos.notes.ledger.path import PricePath
 from kolossos.notes.ledger.trading import shares
-from kolossos.notes.market.amounts import whole
+from kolossos.notes.market.amounts import PPM, whole
 from kolossos.notes.market.lmsr import Lmsr
 from kolossos.notes.market.pool import Pool
 
@@ -198,6 +201,28 @@ def was_shown(book: Book, event: dict, _: None) -> None:
     """The effect of `show`."""
     entry = {name: event[name] for name in ("at", "by", "shown", "why", "figures")}
     keep(book.shown, event["note"], entry, SHOWN_KEPT)
+
+
+def plan_audits(
+    book: Book, *, at: int, by: str, commitment: str, least_ppm: int, volume_for_all: int, mode: str
+) -> tuple[dict, None]:
+    """Publish how markets that get no verdict will be audited: the hash of a seed that is kept secret until then, the
+    chance of a market without trades, the volume (micro-credits) from which all are, and how the others end."""
+    book.require(by, OPERATOR)
+    if not re.fullmatch(r"[0-9a-f]{64}", str(commitment)):
+        raise InputError("the commitment to a seed is its hash, 64 hexadecimal digits")
+    if mode not in (REFUND, NOBODY, AVERAGE):
+        raise InputError(f"a market that was not drawn ends by {REFUND}, {NOBODY} or {AVERAGE}, not {mode!r:.40}")
+    return {
+        "kind": "audits", "by": by, "commitment": commitment, "mode": mode,
+        "least_ppm": whole(least_ppm, "the least chance (millionths)", 0, PPM),
+        "volume_for_all": whole(volume_for_all, "the volume from which all are audited"),
+    }, None  # fmt: skip
+
+
+def audits_planned(book: Book, event: dict, _: None) -> None:
+    """The effect of `plan_audits`."""
+    book.audits = {name: event[name] for name in ("at", "commitment", "mode", "least_ppm", "volume_for_all")}
 
 
 def _state(

@@ -11,6 +11,8 @@ from kolossos.notes.market.pool import Order, Pool
 CREDITS = "credits"
 OPEN, HALTED, PROPOSED, CHALLENGED, FINAL, VOID = "open", "halted", "proposed", "challenged", "final", "void"
 
+OUTCOME, REFUND, NOBODY, AVERAGE = "outcome", "refund", "nobody", "average"  # how a market ends
+
 Posting = tuple[str, str, int]  # account, asset, amount
 
 

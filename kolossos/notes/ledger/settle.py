@@ -2,13 +2,24 @@
 
 from kolossos.errors import InputError
 from kolossos.notes.ledger.book import OPERATOR, SYSTEM, TREASURY, Book
-from kolossos.notes.ledger.market import CHALLENGED, CREDITS, FINAL, PROPOSED, VOID, Market, Posting
+from kolossos.notes.ledger.market import (
+    AVERAGE,
+    CHALLENGED,
+    CREDITS,
+    FINAL,
+    NOBODY,
+    OUTCOME,
+    PROPOSED,
+    REFUND,
+    VOID,
+    Market,
+    Posting,
+)
 from kolossos.notes.ledger.trading import shares
 from kolossos.notes.market.amounts import PPM, whole
 from kolossos.notes.market.lmsr import Lmsr
 from kolossos.notes.market.pool import Pool
 
-OUTCOME, REFUND, NOBODY, AVERAGE = "outcome", "refund", "nobody", "average"
 MODES = (OUTCOME, REFUND, NOBODY, AVERAGE)
 CHALLENGE_WINDOW = 6 * 3_600_000  # ms between a proposal and its becoming final by time alone
 

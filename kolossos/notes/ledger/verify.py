@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 
 from kolossos.notes.ledger.book import MINT, Book, Broken
 from kolossos.notes.ledger.ledger import Recorded, apply
-from kolossos.notes.ledger.market import CREDITS
-from kolossos.notes.ledger.settle import REFUND
+from kolossos.notes.ledger.market import CREDITS, REFUND
 from kolossos.notes.ledger.store import Store
 from kolossos.notes.ledger.trading import escrow_covers
 

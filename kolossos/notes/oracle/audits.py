@@ -7,8 +7,13 @@ must get the same.
 
 import hashlib
 import hmac
+import os
+import secrets
+from pathlib import Path
 
 from kolossos.errors import InputError
+from kolossos.notes.ledger.ledger import Ask, Ledger
+from kolossos.notes.ledger.market import HALTED, OPEN
 
 PPM = 1_000_000
 
@@ -34,7 +39,46 @@ def drawn(seed: bytes, market: str, chance: int) -> bool:
     return number * PPM < chance << 128
 
 
+def read_seed(path: Path, make: bool) -> bytes:
+    """The seed in a file; where there is none and ``make``, a new one, readable by its owner alone."""
+    if make and not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: no seed can be read there: {error.strerror}") from None
+
+
 def require_seed(seed: bytes, published: str) -> None:
     """InputError unless ``seed`` is the one that was published."""
     if not hmac.compare_digest(commitment(seed), published):
         raise InputError("this is not the seed whose hash was published before the markets opened")
+
+
+def draw(ledger: Ledger, seed: bytes, by: str) -> tuple[list[str], list[str]]:
+    """Draw among the markets that closed without a proposal: (those to be audited, those that ended undrawn).
+
+    Only markets that opened after the seed's hash was published take part. Those drawn are halted until an auditor
+    proposes; the others end the way that was published. Drawing again changes nothing.
+    """
+    with ledger.reading() as book:
+        plan, now = book.audits, max(book.at, ledger.now())
+        if plan is None:
+            raise InputError("no audits were planned in this ledger: publish the hash of a seed first")
+        require_seed(seed, plan["commitment"])
+        waiting = [m for m in book.markets.values() if m.state in (OPEN, HALTED) and m.proposal is None]
+        taking_part = [m for m in waiting if m.closes <= now and m.path.opened > plan["at"]]
+        chances = {m.name: chance_ppm(m.volume, plan["least_ppm"], plan["volume_for_all"]) for m in taking_part}
+        open_ones = {m.name for m in taking_part if m.state == OPEN}
+    chosen = [name for name, chance in chances.items() if drawn(seed, name, chance)]
+    others = [name for name in chances if name not in set(chosen)]
+    halting = {"by": by, "why": "drawn for an audit"}
+    ending = {"by": by, "mode": plan["mode"], "why": "not drawn for an audit"}
+    asks = [Ask("halt", {"market": name, **halting}) for name in chosen if name in open_ones]
+    asks += [Ask("settle", {"market": name, **ending}) for name in others]
+    for answer in ledger.submit(asks):
+        if isinstance(answer, InputError):
+            raise answer
+    return chosen, others

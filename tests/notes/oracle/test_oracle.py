@@ -6,7 +6,7 @@ import pytest
 
 from kolossos.errors import InputError
 from kolossos.notes.ledger.ledger import Ledger
-from kolossos.notes.oracle.audits import chance_ppm, commitment, drawn, require_seed
+from kolossos.notes.oracle.audits import chance_ppm, commitment, draw, drawn, require_seed
 from kolossos.notes.oracle.evidence import evidence, require_fresh, snapshot_hash
 from kolossos.notes.oracle.questions import (
     EVER_HELPFUL,
@@ -124,3 +124,43 @@ def test_tables_settle_the_markets_that_they_answer(tables: Tables, world_folder
         **{f"n{note}": "no" for note in unhelpful},
     }
     ledger.close()
+
+
+def test_markets_without_a_verdict_are_drawn_as_was_published_and_the_others_end(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from kolossos.cli.notes import app
+
+    where, seed, now = tmp_path / "l.db", tmp_path / "seed", [CREATED]
+    ledger = Ledger(where, lambda: now[0])
+    ledger.one("grant", by="system", to="treasury", credits=10**12)
+    ledger.one("join", by="system", name="operator", role="operator")
+    ledger.one("join", by="system", name="ann", role="bot", credits=10**12)
+    ledger.one("open", by="system", name="early", question={}, closes=CREATED + 2, b=10**6)
+    rules = {"commitment": commitment(b"s" * 16), "least_ppm": 100_000, "volume_for_all": 50_000_000, "mode": "refund"}
+    with pytest.raises(InputError, match="no audits were planned"):
+        draw(ledger, b"s" * 16, "operator")
+    ledger.one("plan_audits", by="operator", **rules)
+    now[0] += 1
+    for i in range(200):
+        ledger.one("open", by="system", name=f"m{i}", question={}, closes=CREATED + HOUR, b=10**6)
+        if i < 100:
+            ledger.one("buy", user="ann", market=f"m{i}", outcome="yes", budget=25_000_000)
+    now[0] += 2 * HOUR
+    with pytest.raises(InputError, match="not the seed"):
+        draw(ledger, b"t" * 16, "operator")
+    chosen, others = draw(ledger, b"s" * 16, "operator")
+    assert len(chosen) + len(others) == 200  # the early one does not take part
+    busy = sum(int(name[1:]) < 100 for name in chosen)
+    assert 35 < busy < 75  # 55 % by their volume
+    assert 2 < len(chosen) - busy < 22  # 10 %
+    with ledger.reading() as book:
+        assert {book.markets[name].state for name in chosen} == {"halted"}
+        paid = sum(book.markets[name].net.get("ann", 0) for name in chosen)
+        assert book.balance("ann") == 10**12 - paid
+    assert draw(ledger, b"s" * 16, "operator") == (chosen, [])
+    ledger.close()
+    run = CliRunner().invoke(app, ["audit", "--plan", "--seed", str(seed), "--ledger", str(where)])
+    assert run.exit_code == 0, run.output
+    assert commitment(seed.read_bytes()) in run.stdout
+    assert seed.stat().st_mode & 0o077 == 0
