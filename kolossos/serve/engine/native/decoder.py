@@ -1,6 +1,7 @@
 """A `Decoder`'s weights given to the kernels, which then do its passes without it."""
 
 import ctypes
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -44,15 +45,15 @@ class NativeDecoder:
             getattr(self._library, name).restype = ctypes.c_int64
         assert self._library.kolossos_page() == PAGE
         lanes = self._library.kolossos_lanes()
-        self.spec, self.pages, self.threads = model.spec, pages, threads
+        self.spec, self.pages = model.spec, pages
         self.vocab_size, self.context = model.spec.vocab_size, model.spec.max_seq_len
-        self.kind = f"{weights}, {threads} thread{'s' if threads > 1 else ''}, {WORDS_OF_LANES[lanes]}"
-        self._packer, self._weights = Packer(lanes), weights
+        self._packer = Packer(lanes)
+        self._weights: Weights = weights
+        self.use_threads(threads)
         self._layers = (Layer * self.spec.n_layers)()
         self._model = Model(shape=_shape(self.spec, pages))
         self._fill(model)
         self._work = self._library.kolossos_work()
-        self._threads_of: int | None = None
 
     def __del__(self) -> None:
         """Give back what the passes used."""
@@ -77,6 +78,14 @@ class NativeDecoder:
         self._library.kolossos_forward(ctypes.byref(self._model), ctypes.byref(call), ctypes.c_void_p(self._work))
         return logits, states
 
+    def use_threads(self, threads: int) -> None:
+        """From the next pass on."""
+        self.threads = threads
+        self._threads_of: int | None = None
+        self.kind = (
+            f"{self._weights}, {threads} thread{'s' if threads > 1 else ''}, {WORDS_OF_LANES[self._packer.lanes]}"
+        )
+
     def forget(self, pages: Sequence[int]) -> None:
         """See `Network`."""
         for pool in (self._keys, self._values):
@@ -84,8 +93,6 @@ class NativeDecoder:
 
     def _choose_threads(self) -> None:
         """OpenMP's number is a thread's own: told again wherever another thread does the passes."""
-        import threading
-
         if self._threads_of != threading.get_ident():
             self._library.kolossos_threads(ctypes.c_int64(self.threads))
             self._threads_of = threading.get_ident()
@@ -119,7 +126,7 @@ class NativeDecoder:
             norm = getattr(owner, name)
             setattr(made, name, pack.vector(None if norm is None else norm.weight))
         three = [attention.query, attention.key, attention.value]  # type: ignore[union-attr]
-        made.qkv = self._stacked(three)
+        made.qkv = self._stacked(three)  # type: ignore[arg-type]
         made.output = self._stacked([attention.output])  # type: ignore[union-attr, list-item]
         if mlp is not None:
             made.mlp_in = self._stacked([mlp.gate, mlp.up], gated=True)  # type: ignore[union-attr, list-item]

@@ -60,7 +60,7 @@ class Packer:
         return torch.cat(halves, dim=2).reshape(members, 2 * outer, inner)
 
     def _int8(self, made: Matrix, w_MOI: Tensor, panels: int) -> None:
-        members, outer, inner = w_MOI.shape
+        members, _, inner = w_MOI.shape
         scale_MO = w_MOI.abs().amax(-1) / LARGEST_INT8
         whole_MOI = (w_MOI / scale_MO.clamp(min=1e-30)[..., None]).round().to(torch.int8)
         padded = F.pad(whole_MOI, (0, -inner % 4))
