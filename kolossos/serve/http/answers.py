@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from kolossos.data.tokenizer import StreamDecoder, Tokenizer
 from kolossos.serve.answer_text import AnswerText
 from kolossos.serve.engine.request import Ended, Event, Request, Scored, Started, Token
-from kolossos.serve.http.refusals import failed, shutting_down
+from kolossos.serve.http.wire.refusals import failed, shutting_down
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from kolossos.serve.engine.request import Busy, Ended, Engine, Event, Request, Stopped, Token, TooLong
 from kolossos.serve.http.metrics import Meters
-from kolossos.serve.http.refusals import Refusal, invalid, shutting_down
+from kolossos.serve.http.wire.refusals import Refusal, invalid, shutting_down
 
 AGAIN_S = 0.05
 """Between tries to hand over the rest of a request whose first answers were taken, where none of them runs now."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.errors import InputError
-from kolossos.serve.http.reading import depth
-from kolossos.serve.http.refusals import Refusal, invalid
+from kolossos.serve.http.wire.reading import depth
+from kolossos.serve.http.wire.refusals import Refusal, invalid
 
 LARGEST_SCHEMA = 64 * 1024
 DEEPEST_SCHEMA = 32

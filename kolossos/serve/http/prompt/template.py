@@ -6,10 +6,8 @@ spelt there, and into what could become one beside other text; after the templat
 tokens in it, that character is taken out again. A template may trim or cut messages as it likes.
 """
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +62,7 @@ class Template:
             from jinja2 import TemplateError as JinjaError
         except ImportError:
             raise InputError("chat templates need jinja2: pip install 'kolossos[serve]'") from None
-        from kolossos.serve.http.sandbox import Sandbox
+        from kolossos.serve.http.prompt.sandbox import Sandbox
 
         self._errors = (JinjaError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
         self._tokenizer, self._names, self._longest = tokenizer, dict(names), longest
@@ -147,13 +145,3 @@ def _unused_character(texts: Sequence[str]) -> str:
     candidates: Iterator[int] = iter([*range(0xFDD0, 0xFDF0), *range(0xE000, 0xF8FF), *range(0xF0000, 0xFFFFE)])
     used = set().union(*map(set, texts))
     return next(chr(code) for code in candidates if chr(code) not in used)
-
-
-def to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None, **options: Any) -> str:
-    """The filter ``tojson`` as templates of models know it: without marks for HTML."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, **options)
-
-
-def now(form: str) -> str:
-    """The function ``strftime_now``."""
-    return datetime.now().strftime(form)

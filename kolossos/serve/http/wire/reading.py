@@ -15,8 +15,8 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from kolossos.serve.http.fields import Asked
-from kolossos.serve.http.refusals import Refusal, invalid
+from kolossos.serve.http.wire.fields import Asked
+from kolossos.serve.http.wire.refusals import Refusal, invalid
 
 IN_A_THREAD = 64 * 1024
 """Bytes from which a body is parsed in a thread."""
@@ -96,7 +96,7 @@ def _parse_slowly(text: str) -> Any:
     def no_number(name: str) -> None:
         raise ValueError(f"{name} is no number of JSON")
 
-    made = json.JSONDecoder(parse_constant=no_number)
+    made: Any = json.JSONDecoder(parse_constant=no_number)
     array, an_object = decoder.JSONArray, decoder.JSONObject  # type: ignore[attr-defined]
     made.parse_array = lambda start, scan, *more: array(start, counted(scan), *more)
     made.parse_object = lambda start, strict, scan, *more: an_object(start, strict, counted(scan), *more)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from kolossos.errors import InputError
-from kolossos.serve.http.bodies import Message
-from kolossos.serve.http.refusals import Refusal, invalid
-from kolossos.serve.http.served import Served
+from kolossos.serve.http.prompt.served import Served
+from kolossos.serve.http.wire.bodies import Message
+from kolossos.serve.http.wire.refusals import Refusal, invalid
 from kolossos.serve.transcript import Role, Turn
 
 Ids = tuple[int, ...]

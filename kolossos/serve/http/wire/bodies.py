@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from kolossos.serve.http.fields import MOST_ANSWERS, MOST_LOGPROBS, Asked, Model, Number, Said, Sampled
+from kolossos.serve.http.wire.fields import MOST_ANSWERS, MOST_LOGPROBS, Asked, Model, Number, Said, Sampled
 
 MOST_MESSAGES = 10_000
 LARGEST_TOKEN = 2**31 - 1

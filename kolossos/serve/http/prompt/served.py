@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kolossos.data.tokenizer import Tokenizer
-from kolossos.serve.http.template import Template
+from kolossos.serve.http.prompt.template import Template
 from kolossos.serve.load import trained_on_chats
 from kolossos.serve.transcript import Turn, turn_tokens
 
@@ -28,7 +28,7 @@ class ChatForm(Protocol):
 
 @dataclass(frozen=True)
 class Markers:
-    """As Kolossos trains on chats; for a model that was not ``trained`` on any, the texts themselves to be continued."""
+    """As Kolossos trains on chats; for a model not ``trained`` on any the texts themselves, to be continued."""
 
     tokenizer: Tokenizer
     trained: bool
@@ -71,4 +71,4 @@ class Options:
     loopback: bool = True
     largest_body: int = 8 * MIB
     stuck_s: float = 60.0
-    page: Path = field(default=Path(__file__).parents[1] / "page")
+    page: Path = field(default=Path(__file__).parents[2] / "page")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from kolossos.serve.http.refusals import invalid
+from kolossos.serve.http.wire.refusals import invalid
 
 MOST_ANSWERS = 128
 """Prompts times ``n`` of one request."""
