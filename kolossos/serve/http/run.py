@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kolossos.data.tokenizer import Tokenizer
     from kolossos.serve.engine.request import Engine
 
+BACKLOG = 2048
 FLUSH_S = 5
 """For what was answered to reach its clients, after the engine has ended."""
 
@@ -81,6 +82,7 @@ def listen(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
+        found.listen(BACKLOG)  # now, so that who reads the address can connect, before the application is ready
     except (OSError, OverflowError) as error:
         found.close()
         raise InputError(f"{host} port {port} cannot be listened on: {error}") from None

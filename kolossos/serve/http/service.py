@@ -9,9 +9,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from kolossos.serve.engine.request import Engine, Request, Sampling
+from kolossos.serve.engine.request import Engine, Event, Request, Sampling
 from kolossos.serve.http.answers import Answer, Piece
-from kolossos.serve.http.asking import Line
+from kolossos.serve.http.asking import Asked, Line
 from kolossos.serve.http.grammar import Grammars, SchemaGrammar
 from kolossos.serve.http.metrics import Meters
 from kolossos.serve.http.prompt.prompts import Prompts
@@ -85,18 +85,33 @@ class Answers:
         self.each = [Answer(request, service.served.tokenizer, stop) for request in requests]
 
     async def pieces(self) -> AsyncGenerator[list[tuple[int, Piece]], None]:
-        """Pieces, each with the index of its request, as many at a time as have come."""
+        """Pieces, each with the index of its request, as many at a time as have come.
+
+        A fault raises its Refusal after what came before it has been told; at once, where nothing was told yet.
+        """
+        told_any = False
         with self._service.line.ask(self._requests, self._param) as asked:
             async for batch in asked.batches():
-                told = []
-                for index, event in batch:
-                    answer = self.each[index]
-                    if answer.ended:  # by a stop text in this batch
-                        continue
-                    told.append((index, answer.hear(event)))
-                    if answer.ended:
-                        asked.drop(index)
-                yield told
+                told, fault = self._told(asked, batch)
+                if told and (told_any or fault is None):
+                    told_any = True
+                    yield told
+                if fault is not None:
+                    raise fault
+
+    def _told(self, asked: Asked, batch: list[tuple[int, Event]]) -> tuple[list[tuple[int, Piece]], Refusal | None]:
+        told = []
+        for index, event in batch:
+            answer = self.each[index]
+            if answer.ended:  # by a stop text in this batch
+                continue
+            try:
+                told.append((index, answer.hear(event)))
+            except Refusal as fault:
+                return told, fault
+            if answer.ended:
+                asked.drop(index)
+        return told, None
 
     def usage(self, n: int) -> dict[str, Any]:
         """Tokens used, where each ``n`` answers in a row have one prompt, which counts once."""

@@ -100,8 +100,3 @@ def until() -> Callable[[Callable[[], bool]], None]:
             time.sleep(0.01)
 
     return wait
-
-
-def saying(tokenizer: Tokenizer, *texts: str) -> Callable:
-    """A script: the tokens of ``texts``, each encoded by itself, then the end token."""
-    return lambda _: [token for text in texts for token in tokenizer.encode(text)]

@@ -33,6 +33,11 @@ def by_chance(request: Request) -> Iterator[int]:
         yield numbers.randrange(4, 256)
 
 
+def saying(tokenizer: Tokenizer, *texts: str) -> Callable:
+    """A script: the tokens of ``texts``, each encoded by itself, then the end token."""
+    return lambda _: [token for text in texts for token in tokenizer.encode(text)]
+
+
 @dataclass
 class Running:
     number: int
