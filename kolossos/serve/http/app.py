@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request
@@ -169,13 +170,19 @@ def _page(service: Service) -> tuple[APIRouter, list[str]]:
     files = sorted(file for file in folder.iterdir() if file.suffix in _KINDS) if folder.is_dir() else []
     paths = {"/" if file.name == "index.html" else f"/{file.name}": file for file in files}
     for path, file in paths.items():
-        _file(router, path, FileResponse(file, media_type=_KINDS[file.suffix], headers={"Cache-Control": "no-cache"}))
+        _file(router, path, file)
     if "/" not in paths:
-        _file(router, "/", PlainTextResponse(f"{service.served.name}: the interface is under /v1\n"))
+        _nothing(router, service.served.name)
     return router, ["/", *paths]
 
 
-def _file(router: APIRouter, path: str, response: Response) -> None:
+def _file(router: APIRouter, path: str, file: Path) -> None:
     @router.get(path, name=path)
-    async def send() -> Response:
-        return response
+    async def send() -> FileResponse:
+        return FileResponse(file, media_type=_KINDS[file.suffix], headers={"Cache-Control": "no-cache"})
+
+
+def _nothing(router: APIRouter, name: str) -> None:
+    @router.get("/")
+    async def send() -> PlainTextResponse:
+        return PlainTextResponse(f"{name}: the interface is under /v1\n")

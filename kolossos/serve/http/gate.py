@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import ipaddress
 import logging
 import os
 import time
@@ -21,7 +22,6 @@ LOG = logging.getLogger("kolossos.serve")
 KEYS_VARIABLE = "KOLOSSOS_API_KEYS"
 SHORTEST_KEY = 16
 ALIVE = "/health/live"
-_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _SAFE = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -121,8 +121,21 @@ def _number(given: bytes) -> bytes:
     return given if right else uuid.uuid4().hex.encode()
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address reaches this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _is_this_machine(host: str) -> bool:
-    name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
-    if not colon:
-        name, port = host, ""
-    return name.lower() in _HOSTS and (port == "" or port.isdigit())
+    """Whether ``host``, of a header, is a name or address of this machine, with a port or without."""
+    name, port = host.lower(), ""
+    if not host.endswith("]") and ":" in host:
+        name, _, port = name.rpartition(":")
+        if not port.isdigit():
+            return False
+    if ":" in name and not (name.startswith("[") and name.endswith("]")):
+        return False
+    return is_loopback(name.strip("[]"))

@@ -1,6 +1,5 @@
 """Start the server: keys, a socket that nobody else reaches unless told, a model; and end it when answers have."""
 
-import ipaddress
 import socket
 import threading
 import time
@@ -67,14 +66,6 @@ class Started:
     needs_key: bool
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address reaches this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; InputError if the address is not to be had. Port 0: any that is free."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -104,7 +95,7 @@ def serve(
     """
     uvicorn = library()
     from kolossos.serve.http.app import make_app
-    from kolossos.serve.http.gate import read_keys
+    from kolossos.serve.http.gate import is_loopback, read_keys
     from kolossos.serve.http.prompt.served import Options, Served, chat_form
 
     keys = read_keys(settings.keys)

@@ -43,15 +43,14 @@ class Server:
         while not self.uvicorn.started:
             assert self._thread.is_alive()
             time.sleep(0.01)
-        self._httpx = httpx
+        self._httpx, self._client = httpx, httpx.Client(base_url=self.url, timeout=60)
 
     def client(self, **options):
         return self._httpx.Client(base_url=self.url, timeout=60, **options)
 
     def post(self, path: str, **body):
         """The answer to a body, with the model's name unless it says one."""
-        with self.client() as client:
-            return client.post(path, json={"model": NAME, **body})
+        return self._client.post(path, json={"model": NAME, **body})
 
     def complete(self, prompt="the", **body):
         return self.post("/v1/completions", prompt=prompt, **body)
@@ -66,6 +65,7 @@ class Server:
         return [line.removeprefix("data: ") for line in answer.text.split("\n") if line.startswith("data: ")]
 
     def stop(self) -> None:
+        self._client.close()
         self.uvicorn.should_exit = True
         self._thread.join(30)
 

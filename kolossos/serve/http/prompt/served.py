@@ -7,7 +7,6 @@ from typing import Protocol
 
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.serve.http.prompt.template import Template
-from kolossos.serve.load import trained_on_chats
 from kolossos.serve.transcript import Turn, turn_tokens
 
 MIB = 2**20
@@ -52,6 +51,8 @@ class Served:
 
 def chat_form(folder: Path, tokenizer: Tokenizer) -> tuple[ChatForm, bool]:
     """How the model of ``folder`` is spoken to, and whether it was trained for it; InputError for a bad template."""
+    from kolossos.serve.load import trained_on_chats  # which loads torch, as nothing else here does
+
     if trained_on_chats(folder, tokenizer):
         return Markers(tokenizer, True), True
     template = Template.of_folder(folder, tokenizer)
