@@ -6,6 +6,7 @@ An answer depends on the conversation and the seed alone. Words in the last turn
 emoji, long, short, busy (429), broken (an error after the first pieces), cut off (the connection ends).
 """
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -18,7 +19,22 @@ from typing import Any
 
 PAGE = Path(__file__).resolve().parents[3] / "kolossos/serve/page"
 KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-WORDS = "the stars turn slowly over a quiet sea and nobody counts them but the light keeps its own time".split()
+WORDS = [
+    "the",
+    "stars",
+    "turn",
+    "slowly",
+    "over",
+    "a",
+    "quiet",
+    "sea",
+    "and",
+    "nobody",
+    "counts",
+    "them",
+    "but",
+    "light",
+]
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script> & <b>bold</b>"
 SPECIAL = {
     "hostile": HOSTILE,
@@ -133,10 +149,8 @@ class Handler(BaseHTTPRequestHandler):
                 return
             held += piece
             text = ""
-            try:
+            with contextlib.suppress(UnicodeDecodeError):
                 text, held = held.decode(), b""
-            except UnicodeDecodeError:
-                pass
             choice: dict[str, Any] = {"index": 0, "delta": {"content": text}, "finish_reason": None}
             if body.get("logprobs"):
                 choice["logprobs"] = {"content": [scored(piece, place)]}
