@@ -46,8 +46,12 @@ export class Chat {
     this.answer(this.conversation.add(turn.parent, { role: "assistant", text: "", asked }));
   }
 
+  /** Ask once more with today's settings: they may be what was wrong. The seed of a branch stays its own. */
   retry(turn) {
-    if (!this.work && this.model()) this.answer(turn);
+    if (this.work || !this.model()) return;
+    const only = this.conversation.siblings(turn).all.length === 1;
+    turn.asked = only ? { ...this.settings() } : { ...this.settings(), seed: turn.asked.seed };
+    this.answer(turn);
   }
 
   async answer(turn) {

@@ -9,18 +9,18 @@ import { SettingsForm } from "./settings.js";
 import { hideAlternatives, watchTokens } from "./tokens.js";
 import { Watch } from "./watch.js";
 
-const known = { model: "", tab: "chat", draft: null };
+const known = { model: "", tab: "chat", writing: null, linked: null };
 const settings = new SettingsForm(() => changed());
 const chat = new Chat({ settings: () => settings.values, model: () => known.model, changed: () => changed() });
 const watch = new Watch();
 
 function changed() {
-  clearTimeout(known.draft);
-  known.draft = setTimeout(write, 250);
+  clearTimeout(known.writing);
+  known.writing = setTimeout(write, 250);
 }
 
 function write() {
-  clearTimeout(known.draft);
+  clearTimeout(known.writing);
   const whole = keep({ conversation: chat.conversation, settings: settings.values, probabilities: chat.probabilities, draft: $("prompt").value, tab: known.tab });
   if (!whole) trouble("This conversation is too long to be kept over a reload.");
 }
@@ -36,6 +36,7 @@ async function meetModel() {
     const models = await get("v1/models");
     known.model = String(models.data[0].id);
     $("model").textContent = known.model;
+    if (known.linked !== null) linkedNotice();
   } catch (error) {
     trouble(`No model: ${error.message || "the list is empty"}. `, button("Retry", meetModel));
     return;
@@ -64,6 +65,7 @@ function showTab(name, focus = false) {
 }
 
 function linkNotice(...children) {
+  known.linked = null;
   $("from-link").replaceChildren(...children);
   $("from-link").hidden = children.length === 0;
 }
@@ -91,14 +93,23 @@ function showLinked({ model, settings: values, turns }) {
   settings.chosen = true;
   settings.show(values);
   chat.open(conversation);
+  known.linked = model;
+  linkedNotice();
+}
+
+function linkedNotice() {
+  const model = known.linked;
   const other = model && known.model && model !== known.model ? ` It was made with ${model}; here is ${known.model}: its answers may differ.` : "";
   linkNotice(`This conversation came with a link.${other} Answers can be reproduced. `,
     button("Ask again and compare", compare), " ", button("Close", () => linkNotice()));
+  known.linked = model;
 }
 
 async function compare() {
   if (chat.work) return;
+  const { conversation } = chat;
   const found = await chat.compareAll((place, of) => linkNotice(`Asking again: answer ${place} of ${of}.`));
+  if (chat.conversation !== conversation) return;
   const words = found ? `${found.same} of ${found.of} answers are the same.` : "Not all answers were asked for again.";
   linkNotice(`${words} `, button("Ask again and compare", compare), " ", button("Close", () => linkNotice()));
 }
@@ -123,6 +134,17 @@ async function copyLink() {
   }
 }
 
+/** An empty conversation; the one before can be had back until something else takes the notice's place. */
+function beginAnew() {
+  const before = chat.conversation;
+  $("link").hidden = true;
+  $("copied").textContent = "";
+  chat.open(new Conversation());
+  linkNotice();
+  if (before.shown().length) linkNotice("A new conversation. ", button("Bring the last one back", () => { linkNotice(); chat.open(before); }), " ", button("Close", () => linkNotice()));
+  $("prompt").focus();
+}
+
 function begin() {
   $("compose").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -141,7 +163,7 @@ function begin() {
     if (event.key !== "Escape" || $("key-dialog").open) return;
     if (!chat.stop()) hideAlternatives();
   });
-  $("new").addEventListener("click", () => { linkNotice(); $("link").hidden = true; $("copied").textContent = ""; chat.open(new Conversation()); $("prompt").focus(); });
+  $("new").addEventListener("click", beginAnew);
   $("copy-link").addEventListener("click", copyLink);
   $("probabilities").addEventListener("change", () => { chat.probabilities = $("probabilities").checked; hideAlternatives(); chat.draw(); changed(); });
   for (const name of ["chat", "watch"]) $(`tab-${name}`).addEventListener("click", () => showTab(name));
@@ -152,7 +174,9 @@ function begin() {
     }
   });
   watchTokens($("turns"));
+  addEventListener("beforeunload", () => chat.stop()); // else the browser breaks the connection, which would look like a fault
   addEventListener("pagehide", write);
+  document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") write(); });
   addEventListener("hashchange", openLink);
   $("settings").open = matchMedia("(min-width: 60.01rem)").matches;
 }

@@ -25,6 +25,17 @@ export class Rates {
   }
 }
 
+const SUMS = ["uptime_s", "stalled_s", "running", "waiting", "pages", "pages_used", "pages_cached", "page_tokens", "requests",
+  "cancelled", "failed", "prompt_tokens", "cached_tokens", "new_tokens", "busy_s"];
+const numbers = (values) => (Array.isArray(values) ? values.filter(Number.isFinite) : []);
+
+/** The numbers of an answer of /v1/kolossos/status, the engine's among them or under "engine"; what is missing is 0. */
+export function readStatus(body) {
+  const all = { ...body, ...(body && body.engine) };
+  const sums = Object.fromEntries(SUMS.map((name) => [name, Number.isFinite(all[name]) ? all[name] : 0]));
+  return { ...sums, alive: all.alive !== false, batch_sizes: numbers(all.batch_sizes), first_token_s: numbers(all.first_token_s) };
+}
+
 export function quantile(values, share) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] : null;

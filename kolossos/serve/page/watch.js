@@ -2,17 +2,16 @@
 import { get } from "./api.js";
 import { bars, curve, shares } from "./charts.js";
 import { $, count, make } from "./dom.js";
-import { Rates, quantile, tally } from "./rates.js";
+import { Rates, quantile, readStatus, tally } from "./rates.js";
 
 const EVERY_MS = 1000;
-const CURVE_POINTS = 120;
+const LEAST_POINTS = 30; // of a curve: fewer do not fill its width
 const FIRST_TOKEN_EDGES = [0, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]; // seconds
 const STALLED_S = 10;
 
 const share = (part, whole) => (whole > 0 ? `${(100 * part / whole).toFixed(0)} %` : "\u2013");
 const seconds = (value) => (value === null ? "\u2013" : value < 1 ? `${(1000 * value).toFixed(0)} ms` : `${value.toFixed(1)} s`);
 const rate = (value) => (value === null ? "\u2013" : value < 10 ? value.toFixed(1) : count(Math.round(value)));
-const numbers = (values) => (Array.isArray(values) ? values.filter(Number.isFinite) : []);
 
 function span(total) {
   const minutes = Math.floor(total / 60), hours = Math.floor(minutes / 60), days = Math.floor(hours / 24);
@@ -46,7 +45,7 @@ export class Watch {
     const control = new AbortController();
     this.control = control;
     try {
-      const status = await get("v1/kolossos/status", control.signal);
+      const status = readStatus(await get("v1/kolossos/status", control.signal));
       if (this.control !== control) return;
       this.heard = performance.now();
       this.rates.add(status, this.heard / 1000);
@@ -100,8 +99,8 @@ export class Watch {
 
   speed() {
     const { speeds } = this.rates;
-    const words = `Over the last ${count(Math.min(CURVE_POINTS, speeds.length))} s: at most ${rate(Math.max(...speeds, 0))} tokens/s, now ${rate(speeds[speeds.length - 1] || 0)}.`;
-    return box("Tokens a second", words, curve(speeds, CURVE_POINTS, words));
+    const words = `Over the last ${count(speeds.length)} s: at most ${rate(Math.max(...speeds, 0))} tokens/s, now ${rate(speeds[speeds.length - 1] || 0)}.`;
+    return box("Tokens a second", words, curve(speeds, Math.max(LEAST_POINTS, speeds.length), words));
   }
 }
 
@@ -110,7 +109,7 @@ const box = (title, words, ...children) => make("section", {}, make("h2", {}, ti
 const scale = (names) => make("p", { class: "edges quiet", "aria-hidden": "true" }, ...names.map((name) => make("span", {}, name)));
 
 function batches(status) {
-  const sizes = numbers(status.batch_sizes);
+  const sizes = status.batch_sizes;
   if (!sizes.length) return box("Batch sizes", "No step has been made yet.");
   const edges = sizeEdges(Math.max(...sizes));
   const words = `Of the newest ${count(sizes.length)} steps: median ${quantile(sizes, 0.5)} rows, at most ${Math.max(...sizes)}.`;
@@ -125,7 +124,7 @@ function sizeEdges(most) {
 }
 
 function firstTokens(status) {
-  const times = numbers(status.first_token_s);
+  const times = status.first_token_s;
   if (!times.length) return box("Time to first token", "No answer has begun yet.");
   const words = `Of the newest ${count(times.length)} answers: median ${seconds(quantile(times, 0.5))}, 95 of 100 within ${seconds(quantile(times, 0.95))}.`;
   const names = FIRST_TOKEN_EDGES.map((edge) => (edge === 0 ? "0 s" : String(edge)));

@@ -50,6 +50,8 @@ def test_a_conversation_stays_over_a_reload_and_is_not_seen_in_another_browser_t
     assert one.texts() == texts
     one.page.click("#new")
     until(lambda: one.texts() == [])
+    one.page.get_by_role("button", name="Bring the last one back").click()
+    until(lambda: one.texts() == texts)
 
 
 @pytest.mark.parametrize("way", ["key", "button"])

@@ -135,6 +135,7 @@ def test_a_link_may_say_anything_and_takes_nothing_over(visitor, serve) -> None:
     content = content.replace('"turns"', '"__proto__": {"isAdmin": true}, "turns"')
     one = visitor().visit(f"{server.url}#{packed(content.encode())}")
     until(lambda: one.texts() == [HOSTILE, HOSTILE])
+    until(lambda: f"made with {HOSTILE}; here is scripted" in one.text("#from-link"))
     assert one.page.title() == "Kolossos"
     assert one.page.evaluate("() => ({}).isAdmin") is None
     assert one.page.query_selector_all("main img, main script, main b") == []
