@@ -18,15 +18,33 @@ def serve(
     ] = None,
     cors: Annotated[list[str] | None, typer.Option(help="Origin of a page that may ask; repeatable.")] = None,
     max_body: Annotated[float, typer.Option(help="Largest request, in MiB.")] = 8.0,
-    queue: Annotated[int, typer.Option(help="Requests that may wait; more get 429.")] = 256,
+    weights: Annotated[str, typer.Option(help="fp32, or bf16 or int8: smaller and faster, rounded.")] = "fp32",
+    threads: Annotated[int | None, typer.Option(help="Of the engine.", show_default="the fastest here")] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Tokens of prompt and answer.", show_default="the model's")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="MiB for keys and values.", show_default="an eighth of what is free")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Answers at once.")] = 32,
+    queue: Annotated[int, typer.Option(help="Requests that may wait; more get 429.")] = 1024,
     drain: Annotated[float, typer.Option(help="Seconds for answers to finish when told to stop.")] = 30.0,
     stuck_after: Annotated[float, typer.Option(help="Seconds of one step until /health says so.")] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
 ) -> None:
     """Serve a model with the interface of OpenAI, and a page to talk with it, until stopped."""
     from kolossos.cli.show.text import printable
+    from kolossos.serve.engine.options import EngineOptions
     from kolossos.serve.http.run import Settings, Started, serve
 
+    engine = EngineOptions(
+        weights=weights,  # type: ignore[arg-type]
+        threads=threads,
+        context=context,
+        memory_bytes=None if memory is None else int(memory * 2**20),
+        most_at_once=batch,
+        most_waiting=queue,
+    )
     settings = Settings(
         host=host,
         port=port,
@@ -35,7 +53,7 @@ def serve(
         keys=keys,
         origins=tuple(cors or ()),
         largest_body=int(max_body * 2**20),
-        queue=queue,
+        engine=engine,
         drain_s=drain,
         stuck_s=stuck_after,
     )
