@@ -9,6 +9,7 @@ import specs
 from asking import WAIT_S, ask, random_requests, said, tokens
 from test_networks import random_model
 
+from kolossos.errors import InputError
 from kolossos.serve.engine.batch import Batch
 from kolossos.serve.engine.build import EngineOptions, engine_of
 from kolossos.serve.engine.choose import Chooser, Unusable, probabilities, score
@@ -270,3 +271,24 @@ def test_of_equals_the_first_is_the_likeliest() -> None:
     found = score(np.array([0.0, 1.0, 1.0, 1.0], dtype=np.float32), 3, 2)
     assert [token for token, _ in found.top] == [1, 2]
     assert found.logprob == found.top[0][1]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"weights": "fp16"}, {"threads": 0}, {"context": 0}, {"tokens_a_pass": 0}, {"memory_bytes": -1}]
+)
+def test_options_out_of_range_are_refused_by_name(wrong: dict) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong)).split("_")[0]):
+        EngineOptions(**wrong)
+
+
+def test_a_context_that_memory_does_not_hold_is_cut_or_refused() -> None:
+    heard: list[str] = []
+    a_page = 2 * 4 * 16 * SPEC.n_layers * SPEC.n_kv_heads * SPEC.head_dim
+    engine = engine_of(random_model(SPEC), EngineOptions(threads=1, memory_bytes=4 * a_page), heard.append)
+    assert engine.context == 64
+    assert "cut to 64 tokens" in heard[-1]
+    engine.close()
+    with pytest.raises(InputError, match=r"keys and values of 128 tokens need"):
+        engine_of(random_model(SPEC), EngineOptions(threads=1, context=128, memory_bytes=4 * a_page))
+    with pytest.raises(InputError, match="made for 256 tokens"):
+        engine_of(random_model(SPEC), EngineOptions(context=300))
