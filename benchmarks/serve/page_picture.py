@@ -61,6 +61,7 @@ def main() -> None:
         for other in others:
             other.fill("#prompt", turns[0])
             other.press("#prompt", "Enter")
+        page.bring_to_front()  # what lies behind is not asked for its numbers
         page.wait_for_timeout(WATCHED_MS)
         page.screenshot(path=DOCS / "serve_watch.png")
         browser.close()

@@ -194,6 +194,6 @@ export class Chat {
 }
 
 const inWords = (error) => {
-  if (error.again) return `${error.message.replace(/\.$/, "")}; the server would be asked again in ${error.again} s`;
+  if (error.again) return `${error.message.replace(/\.$/, "")}; it may be asked again in ${error.again} s`;
   return error.message.replace(/\.$/, "");
 };

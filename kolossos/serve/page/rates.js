@@ -17,11 +17,15 @@ export class Rates {
     if (this.speeds.length > MOST) this.speeds.shift();
   }
 
-  /** The growth of a sum in a second over the last few; null before there are two points. */
+  /** Seconds from the first point of the curve to the last. */
+  get span_s() { return this.points.length ? this.points[this.points.length - 1].now - this.points[0].now : 0; }
+
+  /** The growth of a sum in a second, over the last few seconds; null before there are two points. */
   perSecond(name) {
     const last = this.points[this.points.length - 1];
-    const first = this.points.find((point) => last.now - point.now <= WINDOW_S + 0.5);
-    return first && first !== last && last.now > first.now ? (last[name] - first[name]) / (last.now - first.now) : null;
+    const near = this.points.find((point) => last.now - point.now <= WINDOW_S + 0.5);
+    const first = near === last ? this.points[this.points.length - 2] : near; // a slow server's points lie far apart
+    return first && last.now > first.now ? (last[name] - first[name]) / (last.now - first.now) : null;
   }
 }
 

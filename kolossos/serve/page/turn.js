@@ -8,8 +8,8 @@ export class TurnView {
   constructor(turn, doing) {
     this.turn = turn;
     this.doing = doing;
-    this.words = make("div", { class: "body" });
-    this.tokens = make("div", { class: "body tokens", role: "group", "aria-label": "Tokens of this answer; arrow keys go through them" });
+    this.words = make("div", { class: "body", dir: "auto" });
+    this.tokens = make("div", { class: "body tokens", dir: "auto", role: "group", "aria-label": "Tokens of this answer; arrow keys go through them" });
     this.fault = make("p", { class: "fault error" });
     this.about = make("p", { class: "about quiet" });
     this.branch = make("span", { class: "place" });
@@ -24,7 +24,8 @@ export class TurnView {
       this.words, this.tokens, this.fault, this.verdict, make("div", { class: "foot" }, this.about, mine ? null : this.actions));
     this.made = mine
       ? [button("Edit", () => this.edit())]
-      : [button("Regenerate", () => doing.regenerate(turn), { title: "another answer, with the next seed" }), button("Copy", () => doing.copy(turn))];
+      : [button("Regenerate", () => doing.regenerate(turn), { title: "another answer, with the next seed" })];
+    this.copy = button("Copy", () => doing.copy(turn));
     this.retry = button("Retry", () => doing.retry(turn), { class: "retry" });
     this.score = button("Show probabilities", () => doing.score(turn), { title: "asks again with the same seed and shows each token's probability" });
   }
@@ -48,7 +49,7 @@ export class TurnView {
     this.back.disabled = busy || branches.place === 0;
     this.on.disabled = busy || branches.place === branches.all.length - 1;
     const unscored = turn.role === "assistant" && probabilities && !scored && turn.text !== "" && turn.end !== "failed";
-    const shown = this.editing ? [] : [many ? this.branches : null, ...this.made, unscored ? this.score : null].filter(Boolean);
+    const shown = this.editing ? [] : [many ? this.branches : null, ...this.made, turn.role === "assistant" && turn.text ? this.copy : null, unscored ? this.score : null].filter(Boolean);
     for (const one of [...this.made, this.score, this.retry]) one.disabled = busy;
     this.actions.hidden = working;
     fill(this.actions, shown);
@@ -56,7 +57,7 @@ export class TurnView {
 
   edit() {
     if (this.editing) return;
-    const box = make("textarea", { rows: Math.min(12, this.turn.text.split("\n").length + 1), "aria-label": "This turn, to be changed", maxlength: 200000 });
+    const box = make("textarea", { rows: Math.min(12, this.turn.text.split("\n").length + 1), dir: "auto", "aria-label": "This turn, to be changed", maxlength: 200000 });
     box.value = this.turn.text;
     const send = () => { if (box.value.trim() && this.doing.edit(this.turn, box.value)) this.leave(); };
     const form = make("form", { class: "edit" }, box, make("div", { class: "tools" }, make("button", {}, "Send as a new branch"), button("Cancel", () => this.leave(true))));
@@ -87,7 +88,7 @@ function about(turn) {
     facts.push(`${count(turn.usage.answer)} tokens`);
     if (turn.usage.cached) facts.push(`${count(turn.usage.cached)} of ${count(turn.usage.prompt)} prompt tokens from the cache`);
   }
-  if (turn.end === "length") facts.push("cut: most tokens reached");
+  if (turn.end === "length") facts.push(turn.usage && turn.usage.answer < turn.asked.max_tokens ? "cut: the context is full" : "cut: most tokens reached");
   if (turn.end === "stopped") facts.push("stopped");
   if (turn.end === "stop" && turn.text === "") facts.push("the model ended at once");
   return facts.join(" \u00b7 ");

@@ -99,7 +99,7 @@ export class Watch {
 
   speed() {
     const { speeds } = this.rates;
-    const words = `Over the last ${count(speeds.length)} s: at most ${rate(Math.max(...speeds, 0))} tokens/s, now ${rate(speeds[speeds.length - 1] || 0)}.`;
+    const words = `Over the last ${count(Math.round(this.rates.span_s))} s: at most ${rate(Math.max(...speeds, 0))} tokens/s, now ${rate(speeds[speeds.length - 1] || 0)}.`;
     return box("Tokens a second", words, curve(speeds, Math.max(LEAST_POINTS, speeds.length), words));
   }
 }

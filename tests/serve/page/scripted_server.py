@@ -9,6 +9,7 @@ emoji, long, short, busy (429), broken (an error after the first pieces), cut of
 import contextlib
 import hashlib
 import json
+import math
 import sys
 import threading
 import time
@@ -63,6 +64,13 @@ class Script:
     drift: str = ""
     """Put before every answer: a server whose answers are no longer the ones of before."""
     fail: bool = True
+    """Whether "broken" and "cut off" do what they say."""
+    room: int = 10_000
+    """Tokens of an answer before the context is full."""
+    nested: bool = False
+    """The engine's numbers stand under "engine"."""
+    alive: bool = True
+    stalled_s: float = 0.0
     begun: float = field(default_factory=time.monotonic)
 
 
@@ -137,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
     def _stream(self, body: dict[str, Any]) -> None:
         messages, last = body["messages"], body["messages"][-1]["content"]
         tokens = pieces(self.script.drift + answer_text(messages, body["seed"]))
-        most = min(len(tokens), body["max_completion_tokens"])
+        most = min(len(tokens), body["max_completion_tokens"], self.script.room)
         prompt = sum(len(pieces(message["content"])) + 2 for message in messages)
         held = b""
         self._event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]})
@@ -145,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
             if place == 3 and "broken" in last and self.script.fail:
                 self._event({"error": {"message": "the engine failed at a step", "type": "server_error"}})
                 return
-            if place == 3 and "cut off" in last:
+            if place == 3 and "cut off" in last and self.script.fail:
                 return
             held += piece
             text = ""
@@ -182,15 +190,21 @@ class Handler(BaseHTTPRequestHandler):
         script = self.script
         script.status_calls += 1
         up = time.monotonic() - script.begun
-        return {
-            **{"model": "scripted", "trained_on_chats": script.trained_on_chats, "context": script.context},
-            **{"uptime_s": up, "alive": True, "stalled_s": 0.0, "running": 3, "waiting": 1, "page_tokens": 16},
+        top = {
+            "model": "scripted",
+            "trained_on_chats": script.trained_on_chats,
+            "context": script.context,
+            "uptime_s": up,
+        }
+        engine = {
+            **{"alive": script.alive, "stalled_s": script.stalled_s, "running": 3, "waiting": 1, "page_tokens": 16},
             **{"pages": 2048, "pages_used": 600, "pages_cached": 900, "requests": len(script.requests)},
             **{"cancelled": script.broken_off, "failed": 0, "prompt_tokens": script.prompt_tokens + 900},
-            **{"cached_tokens": 300, "new_tokens": script.new_tokens + int(up * (38 + 30 * (int(up) % 5 == 0)))},
+            **{"cached_tokens": 300, "new_tokens": script.new_tokens + int(38 * up + 30 * math.sin(up))},
             **{"steps": 90, "busy_s": 0.7 * up, "batch_sizes": [1, 1, 2, 3, 3, 3, 4, 4, 8, 8, 8, 8, 7, 3, 3]},
             "first_token_s": [0.04, 0.06, 0.08, 0.11, 0.12, 0.13, 0.2, 0.24, 0.3, 0.7, 1.2, 0.09, 0.15],
         }
+        return {**top, "engine": engine} if script.nested else {**top, **engine}
 
     def _json(self, status: int, value: dict[str, Any], more: dict[str, str] | None = None) -> None:
         self._whole(status, "application/json", json.dumps(value).encode(), more)

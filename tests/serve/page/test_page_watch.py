@@ -54,6 +54,29 @@ def test_the_tab_is_kept_over_a_reload_and_says_when_the_server_is_gone(visitor,
     one.faults.clear()  # the browser's own lines of connections that failed
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_engine_that_is_stuck_or_dead_is_said(visitor, serve, nested) -> None:
+    server = serve(stalled_s=42.0, nested=nested)
+    one = visitor().visit(server.url)
+    one.page.click("#tab-watch")
+    until(lambda: "The engine has been at one step for 42.0 s." in one.text("#watch"))
+    assert "600 are used" in one.text("#watch")
+    server.script.alive = False
+    until(lambda: "The engine is dead" in one.text("#watch"))
+
+
+def test_speeds_are_differences_and_a_server_that_begins_anew_begins_a_new_curve(visitor, serve) -> None:
+    one = visitor().visit(serve().url)
+    script = """async (points) => {
+        const { Rates, readStatus, quantile, tally } = await import("/rates.js");
+        const rates = new Rates();
+        for (const [now, new_tokens, uptime_s] of points) rates.add(readStatus({ new_tokens, uptime_s }), now);
+        return [rates.speeds, quantile([3, 1, 2], 0.5), quantile([], 0.5), tally([1, 2, 5, 9], [1, 3, 5])];
+    }"""
+    assert one.page.evaluate(script, [[0, 10, 5], [1, 30, 6], [2, 70, 7]]) == [[20, 30], 2, None, [2, 0, 2]]
+    assert one.page.evaluate(script, [[0, 10, 5], [1, 30, 6], [2, 0, 0], [8, 24, 6]])[0] == [4]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1200])
 def test_nothing_scrolls_sideways_on_a_narrow_screen_in_light_and_dark(visitor, serve, scheme, width) -> None:
