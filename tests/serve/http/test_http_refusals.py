@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from scripted import saying
 
 MESSAGES = [{"role": "user", "content": "x"}]
 CHAT, TEXT, EMBED, RESPOND = "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"
@@ -187,8 +188,8 @@ def test_a_fault_before_the_first_chunk_has_its_own_status(start, path) -> None:
         assert answer.json()["error"]["message"] == "out of memory"
 
 
-def test_a_fault_after_the_first_chunk_is_an_error_in_the_stream_which_ends(start) -> None:
-    server = start({"fail_after": ("out of memory", 2), "pause_s": 0.1})
+def test_a_fault_after_the_first_chunk_is_an_error_in_the_stream_which_ends(start, words) -> None:
+    server = start({"script": saying(words, *"abcdef"), "fail_after": ("out of memory", 2), "pause_s": 0.1})
     for path in (CHAT, TEXT):
         events = server.events(path, **RIGHT[path], max_tokens=9)
         assert json.loads(events[-1])["error"]["message"] == "out of memory"
