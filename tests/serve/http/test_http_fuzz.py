@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted import ScriptedEngine
+from served_in_thread import Server
 
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.serve.http.wire import bodies
