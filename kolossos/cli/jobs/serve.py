@@ -1,9 +1,12 @@
 """``kolossos serve``: a model behind an API and a page."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from kolossos.serve.engine.options import EngineOptions
 
 
 def serve(
@@ -18,15 +21,43 @@ def serve(
     ] = None,
     cors: Annotated[list[str] | None, typer.Option(help="Origin of a page that may ask; repeatable.")] = None,
     max_body: Annotated[float, typer.Option(help="Largest request, in MiB.")] = 8.0,
-    queue: Annotated[int, typer.Option(help="Requests that may wait; more get 429.")] = 256,
+    weights: Annotated[str, typer.Option(help="fp32, or bf16 or int8: smaller and faster, rounded.")] = "fp32",
+    threads: Annotated[int | None, typer.Option(help="Of the engine.", show_default="the fastest here")] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Tokens of prompt and answer.", show_default="the model's")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="MiB for keys and values.", show_default="an eighth of what is free")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Answers at once.")] = 32,
+    queue: Annotated[int, typer.Option(help="Requests that may wait; more get 429.")] = 1024,
     drain: Annotated[float, typer.Option(help="Seconds for answers to finish when told to stop.")] = 30.0,
     stuck_after: Annotated[float, typer.Option(help="Seconds of one step until /health says so.")] = 60.0,
-    json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
+    bench: Annotated[
+        float | None,
+        typer.Option(help="Serve nobody: measure requests that arrive so often a second.", show_default="no"),
+    ] = None,
+    bench_requests: Annotated[int, typer.Option(help="Requests of --bench.")] = 50,
+    bench_prompt: Annotated[int, typer.Option(help="Tokens of each prompt of --bench.")] = 128,
+    bench_new: Annotated[int, typer.Option(help="Tokens of each answer of --bench.")] = 64,
+    json: Annotated[bool, typer.Option("--json", help="Print the address, or what --bench measured, as JSON.")] = False,
 ) -> None:
     """Serve a model with the interface of OpenAI, and a page to talk with it, until stopped."""
     from kolossos.cli.show.text import printable
+    from kolossos.serve.engine.options import EngineOptions
     from kolossos.serve.http.run import Settings, Started, serve
 
+    engine = EngineOptions(
+        weights=weights,  # type: ignore[arg-type]
+        threads=threads,
+        context=context,
+        memory_bytes=None if memory is None else int(memory * 2**20),
+        most_at_once=batch,
+        most_waiting=queue,
+    )
+    if bench is not None:
+        _measure(run, step, engine, (bench_requests, bench, bench_prompt, bench_new), json)
+        return
     settings = Settings(
         host=host,
         port=port,
@@ -35,7 +66,7 @@ def serve(
         keys=keys,
         origins=tuple(cors or ()),
         largest_body=int(max_body * 2**20),
-        queue=queue,
+        engine=engine,
         drain_s=drain,
         stuck_s=stuck_after,
     )
@@ -51,3 +82,32 @@ def serve(
         typer.echo(f"{it.address} (model {printable(it.model)}, {chats}{'; a key is needed' if it.needs_key else ''})")
 
     serve(run, settings, started, say=lambda line: typer.echo(printable(line), err=True))
+
+
+def _measure(
+    run: Path, step: int | None, options: "EngineOptions", load: tuple[int, float, int, int], json: bool
+) -> None:
+    from kolossos.cli.show.text import printable
+    from kolossos.serve.bench import Load, measure
+    from kolossos.serve.engine.build import build_engine
+
+    asked = Load(*load)
+
+    def say(line: str) -> None:
+        typer.echo(printable(line), err=True)
+
+    def progress(ended: int, all_: int) -> None:
+        if ended % max(1, all_ // 10) == 0:
+            say(f"{ended} of {all_} requests have ended")
+
+    engine, _ = build_engine(run, options, step, say)
+    try:
+        measured = measure(engine, asked, progress)
+    finally:
+        engine.close()
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(measured.to_json()))
+        return
+    typer.echo(measured.to_text())

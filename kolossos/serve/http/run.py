@@ -4,16 +4,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kolossos.errors import InputError
-
-if TYPE_CHECKING:
-    from kolossos.data.tokenizer import Tokenizer
-    from kolossos.serve.engine.request import Engine
+from kolossos.serve.engine.options import EngineOptions
 
 BACKLOG = 2048
 FLUSH_S = 5
@@ -24,8 +21,8 @@ FLUSH_S = 5
 class Settings:
     """host, port: 0 is any that is free. name: of the model; that of its folder if None. keys: a file with one a line.
 
-    origins: of pages elsewhere that may ask. largest_body: bytes. queue: requests that may wait. drain_s: for running
-    answers to finish when told to stop.
+    origins: of pages elsewhere that may ask. largest_body: bytes. drain_s: for running answers to finish when told to
+    stop. stuck_s: of one pass, until the server says that it is not well.
     """
 
     host: str = "127.0.0.1"
@@ -35,7 +32,7 @@ class Settings:
     keys: Path | None = None
     origins: tuple[str, ...] = ()
     largest_body: int = 8 * 2**20
-    queue: int = 256
+    engine: EngineOptions = field(default_factory=EngineOptions)
     drain_s: float = 30.0
     stuck_s: float = 60.0
 
@@ -44,7 +41,6 @@ class Settings:
         checks = [
             ("port", self.port, 0 <= self.port < 65536, "from 0 to 65535"),
             ("max-body", self.largest_body, 1024 <= self.largest_body <= 2**30, "from 1 KiB to 1 GiB"),
-            ("queue", self.queue, self.queue >= 1, "1 or more"),
             ("drain", self.drain_s, 0 <= self.drain_s <= 86_400, "seconds from 0 to a day"),
             ("stuck-after", self.stuck_s, self.stuck_s > 0, "more than 0 seconds"),
         ]
@@ -95,6 +91,7 @@ def serve(
         InputError: nothing to load, an address that is not to be had or would be open to everybody, a missing extra.
     """
     uvicorn = library()
+    from kolossos.serve.engine.build import build_engine
     from kolossos.serve.http.app import make_app
     from kolossos.serve.http.gate import is_loopback, read_keys
     from kolossos.serve.http.prompt.served import Options, Served, chat_form
@@ -103,7 +100,7 @@ def serve(
     if not keys and not is_loopback(settings.host):
         raise InputError(f"host {settings.host} reaches beyond this machine: that needs a file of keys")
     bound = listen(settings.host, settings.port)
-    engine, tokenizer = _engine(path, settings, say)
+    engine, tokenizer = build_engine(path, settings.engine, settings.step, say)
     form, trained = chat_form(path, tokenizer)
     served = Served(settings.name or path.resolve().name, tokenizer, form, trained, int(time.time()))
     options = Options(
@@ -118,14 +115,6 @@ def serve(
     address = f"http://{shown}:{bound.getsockname()[1]}/"
     started(Started(address, served.name, trained, bool(keys)))
     run(uvicorn, app, bound, settings.drain_s)
-
-
-def _engine(path: Path, settings: Settings, say: Callable[[str], None]) -> "tuple[Engine, Tokenizer]":
-    """The engine of a folder and its tokenizer, whose ``stop_ids`` are all that end an answer."""
-    # JOIN: the engine's own options (weights, memory, batch) go through here once there is an engine to take them.
-    from kolossos.serve.engine.build import build_engine  # pyright: ignore[reportMissingImports]
-
-    return build_engine(path, step=settings.step, queue=settings.queue, say=say)
 
 
 def run(uvicorn: Any, app: Any, bound: socket.socket, drain_s: float) -> None:

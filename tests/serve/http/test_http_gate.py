@@ -69,7 +69,7 @@ def test_without_a_key_nothing_beyond_this_machine_is_served(host, tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"port": -1}, {"queue": 0}, {"drain_s": -1.0}, {"largest_body": 5}, {"origins": ("*",)}]
+    "wrong", [{"port": -1}, {"stuck_s": 0}, {"drain_s": -1.0}, {"largest_body": 5}, {"origins": ("*",)}]
 )
 def test_settings_out_of_range_are_refused_by_name(wrong) -> None:
     with pytest.raises(InputError, match=r"out of range|expected an origin"):
