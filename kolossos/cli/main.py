@@ -17,12 +17,12 @@ from kolossos.cli.export import export
 from kolossos.cli.hardware import clusters, gpus
 from kolossos.cli.jobs.chaos import chaos
 from kolossos.cli.jobs.launch import launch
+from kolossos.cli.jobs.serve import serve
 from kolossos.cli.models import models
 from kolossos.cli.optimise import optimise
 from kolossos.cli.plan import plan
 from kolossos.cli.race import race
 from kolossos.cli.report import report
-from kolossos.cli.serve import serve
 from kolossos.cli.show.text import leave_at_once, prepare_streams, printable
 from kolossos.cli.simulate import simulate
 from kolossos.cli.train import train

@@ -50,11 +50,13 @@ class Transcript:
 
 def turn_tokens(turns: list[Turn], tokenizer: Tokenizer, chat: bool, ask: bool = True) -> list[int]:
     """Token ids of ``turns`` as `Transcript` says, in their order; ``ask``: for the assistant's next."""
+    texts = [turn.text for turn in turns] if chat else [plain_text(turns)]
+    encoded = tokenizer.encode_batch(texts)  # a batch lets other threads run
     if not chat:
-        return tokenizer.encode_document(plain_text(turns))
+        return [*tokenizer.begin_ids, *encoded[0]]
     tokens = []
-    for turn in turns:
-        tokens += [tokenizer.special_id(f"<|{turn.role}|>"), *tokenizer.encode(turn.text)]
+    for turn, text in zip(turns, encoded, strict=True):
+        tokens += [tokenizer.special_id(f"<|{turn.role}|>"), *text]
         if turn.role == "assistant":
             tokens.append(tokenizer.eos_id)
     return [*tokens, tokenizer.special_id("<|assistant|>")] if ask else tokens

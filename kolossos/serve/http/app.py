@@ -35,6 +35,14 @@ _KINDS = {
     ".png": "image/png",
     ".ico": "image/x-icon",
 }
+_BODIES = (
+    bodies.CompletionBody,
+    bodies.ChatBody,
+    bodies.EmbeddingBody,
+    bodies.ResponseBody,
+    bodies.TokenizeBody,
+    bodies.DetokenizeBody,
+)
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -54,6 +62,7 @@ def make_app(engine: Engine, served: Served, options: Options | None = None) -> 
     for router in (_models(service), _answers(service), _tokens(service), _watching(service), page):
         app.include_router(router)
     _answer_errors(app)
+    _describe_parts(app)
     app.add_middleware(Gate, service=service, open_paths=open_paths)
     if service.options.origins:
         app.add_middleware(
@@ -77,6 +86,24 @@ def _answer_errors(app: FastAPI) -> None:
         return Refusal(error.status_code, message, code="not_found", headers=error.headers).answer()
 
 
+def _schema(kind: type[BaseModel]) -> dict[str, Any]:
+    return kind.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+
+
+def _describe_parts(app: FastAPI) -> None:
+    """Put the parts of bodies where the description of the interface refers to them."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        described = plain()
+        parts = described.setdefault("components", {}).setdefault("schemas", {})
+        for kind in _BODIES:
+            parts.update(_schema(kind).get("$defs", {}))
+        return described
+
+    app.openapi = openapi
+
+
 def _posted(
     router: APIRouter,
     service: Service,
@@ -85,7 +112,8 @@ def _posted(
     answer: Callable[[Service, Body], Awaitable[Any]],
 ) -> None:
     """A route whose body is a ``kind``. The body is read here, and not by the framework: see `reading`."""
-    schema = {"content": {"application/json": {"schema": kind.model_json_schema(by_alias=True)}}, "required": True}
+    described = {key: value for key, value in _schema(kind).items() if key != "$defs"}
+    schema = {"content": {"application/json": {"schema": described}}, "required": True}
 
     @router.post(path, name=path, openapi_extra={"requestBody": schema}, response_model=None)
     async def post(request: Request) -> Any:

@@ -27,8 +27,9 @@ Script = Callable[[Request], Sequence[int] | Iterator[int]]
 
 
 def by_chance(request: Request) -> Iterator[int]:
-    """Tokens by the request's seed and sample, without end."""
-    numbers = random.Random(f"{request.sampling.seed} {request.sampling.sample}")
+    """Tokens by the request's seed and sample (one row of them where it is greedy), without end."""
+    drawn = f"{request.sampling.seed} {request.sampling.sample}" if request.sampling.temperature else "greedy"
+    numbers = random.Random(drawn)
     while True:
         yield numbers.randrange(4, 256)
 
@@ -166,7 +167,8 @@ class ScriptedEngine:
         if request.prompt_logprobs is not None:
             rest = (self._scored(token, request.prompt_logprobs) for token in request.prompt[1:])
             scored = (None, *rest)
-        vector = tuple(float(token) for token in request.prompt[:4]) if request.embed else None
+        facts = (len(request.prompt), request.prompt[0], request.prompt[-1], sum(request.prompt))
+        vector = tuple(map(float, facts)) if request.embed else None
         return Started(cached, scored, vector)
 
     def _token(self, one: Running) -> None:

@@ -1,5 +1,6 @@
 """Who may come in, from where, and what every answer carries."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,10 @@ def test_metrics_are_those_of_the_engine_and_the_door(start) -> None:
     assert (status["model"], status["trained_on_chats"], status["context"]) == ("tiny", True, 256)
     assert status["engine"]["new_tokens"] == 10
     assert status["uptime_s"] > 0
+
+
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "prometheus_client"])
+def test_a_missing_extra_is_one_line_that_names_it(missing, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(InputError, match=rf"{missing}.*kolossos\[serve\]"):
+        serve(Path("x"), Settings(), lambda _: None)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import numpy as np
 import pytest
@@ -107,7 +108,10 @@ def test_models_are_listed_and_one_is_got_by_its_name(start) -> None:
 
 def test_the_interface_is_described_and_what_it_describes_is_there(start) -> None:
     with start().client() as client:
-        paths = client.get("/openapi.json").json()["paths"]
+        described = client.get("/openapi.json").json()
+    paths = described["paths"]
     assert {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/tokenize"} <= set(paths)
     body = paths["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert {"messages", "max_completion_tokens", "logit_bias"} <= set(body["properties"])
+    referred = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
+    assert {"Message", "ResponseFormat"} <= referred <= set(described["components"]["schemas"])

@@ -20,8 +20,10 @@ from kolossos.serve.http.wire.refusals import Refusal, invalid
 
 IN_A_THREAD = 64 * 1024
 """Bytes from which a body is parsed in a thread."""
-MANY_MARKS = 50_000
+MANY_MARKS = 20_000
 MOST_VALUES = 500_000
+MOST_CONTAINERS = 20_000
+"""Lists and objects; of many the collector of garbage makes everybody wait."""
 DEEPEST = 64
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -81,27 +83,40 @@ def depth(value: Any, most: int) -> int:
 
 
 def _parse_slowly(text: str) -> Any:
-    left = MOST_VALUES
+    values, containers = _Bound(MOST_VALUES, "values"), _Bound(MOST_CONTAINERS, "lists and objects")
 
     def counted(scan: Callable[[str, int], Any]) -> Callable[[str, int], Any]:
         def scan_one(string: str, at: int) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise invalid(None, f"the body holds more than {MOST_VALUES:,} values")
+            values.one_more()
             return scan(string, at)
 
         return scan_one
+
+    def array(start: Any, scan: Callable[[str, int], Any], *more: Any) -> Any:
+        containers.one_more()
+        return decoder.JSONArray(start, counted(scan), *more)  # type: ignore[attr-defined]
+
+    def an_object(start: Any, strict: bool, scan: Callable[[str, int], Any], *more: Any) -> Any:
+        containers.one_more()
+        return decoder.JSONObject(start, strict, counted(scan), *more)  # type: ignore[attr-defined]
 
     def no_number(name: str) -> None:
         raise ValueError(f"{name} is no number of JSON")
 
     made: Any = json.JSONDecoder(parse_constant=no_number)
-    array, an_object = decoder.JSONArray, decoder.JSONObject  # type: ignore[attr-defined]
-    made.parse_array = lambda start, scan, *more: array(start, counted(scan), *more)
-    made.parse_object = lambda start, strict, scan, *more: an_object(start, strict, counted(scan), *more)
+    made.parse_array, made.parse_object = array, an_object
     made.scan_once = scanner.py_make_scanner(made)  # type: ignore[attr-defined]
     return made.decode(text)
+
+
+class _Bound:
+    def __init__(self, most: int, name: str) -> None:
+        self._left, self._message = most, f"the body holds more than {most:,} {name}"
+
+    def one_more(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise invalid(None, self._message)
 
 
 def check(values: Any, kind: type[Body]) -> Body:
