@@ -81,7 +81,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Contestant:
-    """An engine with its setting. weights: how it holds them; venv: the environment of a peer, None for Kolossos' own."""
+    """An engine with its setting. weights: how it holds them; venv: a peer's environment, None for Kolossos' own."""
 
     engine: str
     setting: str

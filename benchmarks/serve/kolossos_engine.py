@@ -3,10 +3,10 @@
 import threading
 from pathlib import Path
 
+import kolossos.serve.engine.build as build  # pyright: ignore[reportMissingImports]
 import torch
 from clock import Clock
 
-import kolossos.serve.engine.build as build  # pyright: ignore[reportMissingImports]
 from kolossos.serve.engine.request import Ended, Event, Request, Sampling, Token
 
 

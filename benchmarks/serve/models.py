@@ -63,7 +63,6 @@ def make(path: Path, name: str, shape: Shape) -> None:
 
 
 def spec_of(name: str, shape: Shape) -> ModelSpec:
-    moe = {"n_experts": shape.n_experts, "top_k": shape.experts_per_token, "expert_dim": shape.ffn_dim}
     return ModelSpec(
         name=name,
         n_layers=shape.n_layers,
@@ -74,10 +73,15 @@ def spec_of(name: str, shape: Shape) -> ModelSpec:
         vocab_size=shape.vocab_size,
         max_seq_len=CONTEXT,
         ffn_dim=None if shape.n_experts else shape.ffn_dim,
-        moe=MoESpec(**moe, renormalize=True) if shape.n_experts else None,
+        moe=experts_of(shape) if shape.n_experts else None,
         rope_theta=shape.rope_theta,
         norm_eps=shape.norm_eps,
     )
+
+
+def experts_of(shape: Shape) -> MoESpec:
+    """Mixtral's: the chosen gates sum to one."""
+    return MoESpec(n_experts=shape.n_experts, top_k=shape.experts_per_token, expert_dim=shape.ffn_dim, renormalize=True)
 
 
 def library_texts(most: int) -> Iterator[str]:

@@ -21,7 +21,7 @@ class Transformers:
 
     def answer(self, prompts: list[list[int]], new: int, clock: Clock) -> None:
         tokens = torch.tensor(prompts)
-        self.model.generate(
+        self.model.generate(  # pyright: ignore[reportAttributeAccessIssue]
             tokens,
             attention_mask=torch.ones_like(tokens),
             do_sample=False,
