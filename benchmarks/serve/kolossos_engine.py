@@ -3,17 +3,17 @@
 import threading
 from pathlib import Path
 
-import kolossos.serve.engine.build as build  # pyright: ignore[reportMissingImports]
 import torch
 from clock import Clock
 
+from kolossos.serve.engine.build import EngineOptions, build_engine  # pyright: ignore[reportMissingImports]
 from kolossos.serve.engine.request import Ended, Event, Request, Sampling, Token
 
 
 class Kolossos:
     def __init__(self, folder: Path, weights: str) -> None:
         self.version = f"this tree, torch {torch.__version__}"
-        self.engine = build.build_engine(folder, weights=weights, threads=1)
+        self.engine, _ = build_engine(folder, EngineOptions(weights=weights, threads=1))
 
     def answer(self, prompts: list[list[int]], new: int, clock: Clock) -> None:
         left = threading.Semaphore(0)
