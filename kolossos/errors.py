@@ -8,10 +8,11 @@ class InputError(Exception):
     """Bad input: the message says in one line what was wrong, where, and what would be right.
 
     The command line prints the message without a stack trace and exits with code 2; where another process of the same
-    job has ``said`` it, without a word.
+    job has ``said`` it, without a word. A process that must end ``at_once`` waits for no thread.
     """
 
     said = False
+    at_once = False
 
     def __str__(self) -> str:
         """One line, whatever was quoted in it."""

@@ -22,7 +22,7 @@ from kolossos.cli.optimise import optimise
 from kolossos.cli.plan import plan
 from kolossos.cli.race import race
 from kolossos.cli.report import report
-from kolossos.cli.show.text import prepare_streams, printable
+from kolossos.cli.show.text import leave_at_once, prepare_streams, printable
 from kolossos.cli.simulate import simulate
 from kolossos.cli.train import train
 from kolossos.cli.validate import validate
@@ -70,6 +70,8 @@ def main() -> None:
     except InputError as error:
         if not error.said:
             print(f"error: {printable(str(error))}", file=sys.stderr, flush=True)
+        if error.at_once:
+            leave_at_once(2)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)

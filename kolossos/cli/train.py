@@ -1,12 +1,11 @@
 """``kolossos train``: start a run, or go on with one."""
 
-import os
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from kolossos.cli.show.text import leave_at_once
 
 if TYPE_CHECKING:
     from kolossos.specs.run import RunSpec
@@ -67,10 +66,7 @@ def train(
 def _leave(code: int, *, at_once: bool) -> None:
     """End the command with ``code`` if it is not 0; ``at_once``: wait for no thread, such as one that writes."""
     if at_once:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)
+        leave_at_once(code)
     if code:
         raise typer.Exit(code)
 

@@ -1,6 +1,7 @@
 """The processes of one run as one: joined in a process group, of one mind before they begin, one voice for errors."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,13 +27,17 @@ TIMEOUT = timedelta(minutes=10)
 VOICE = timedelta(seconds=3)
 """How long the other ranks wait for rank 0 to say an error that it has, too."""
 
+HEARD_S, HEARD_POLL_S = 1.0, 0.01
+"""How long rank 0, which holds the store, stays for the others to hear that it has spoken."""
+
 
 @contextmanager
 def joined(launched: Launched) -> Iterator[Ranks]:
     """Inside the block the process group of all that were ``launched`` is there, over gloo and, on GPUs, NCCL.
 
     Of an InputError that all ranks have only rank 0 speaks: at the others its ``said`` is set. They are silent, too,
-    where rank 0 has one alone, such as a full disk, and they lose it.
+    where rank 0 has one alone, such as a full disk, and they lose it. A process that ends so ends ``at_once``: the
+    threads of its group cannot always be joined where the others have gone.
     """
     if launched.world == 1:
         yield ALONE
@@ -48,13 +53,13 @@ def joined(launched: Launched) -> Iterator[Ranks]:
         yield Ranks.of_group(group)
         dist.destroy_process_group()
     except InputError as error:
-        error.said = not _speaks(launched.rank)
+        error.said, error.at_once = not _speaks(launched.rank), True
         raise
     except RuntimeError as lost:  # another rank has left in the middle of an exchange, and may have said why
         if launched.rank == 0 or _speaks(launched.rank):
             raise
         error = InputError("rank 0 has ended")
-        error.said = True
+        error.said = error.at_once = True
         raise error from lost
 
 
@@ -71,9 +76,13 @@ def _speaks(rank: int) -> bool:
     store = dist.distributed_c10d._get_default_store()
     if rank == 0:
         store.set("kolossos/said", "yes")
+        until = time.monotonic() + HEARD_S
+        while store.add("kolossos/heard", 0) < dist.get_world_size() - 1 and time.monotonic() < until:
+            time.sleep(HEARD_POLL_S)
         return True
     try:
         store.wait(["kolossos/said"], VOICE)
+        store.add("kolossos/heard", 1)
     except RuntimeError:
         return True
     return False

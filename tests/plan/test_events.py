@@ -254,16 +254,22 @@ def stacked(drawn: list[Setting]) -> Setting:
     return Setting(**parts, sequence_parallel=np.array([one.sequence_parallel for one in drawn]))
 
 
+def has_chunks_without_layers(setting: Setting) -> bool:
+    layers = chunk_layers(int(setting.model.n_layers), int(setting.layout.pp), int(setting.layout.vp))
+    return any(0 in chunks for chunks in layers)
+
+
 def test_closed_form_and_events_agree() -> None:
-    """Over 300 random layouts that keep the rules and fit, chunks without layers among them: within 2 %, but for a few.
+    """Over 300 random layouts that keep the rules and fit: within 2 %, but for a few.
 
     Told apart are pipelines that no one would run: with fewer micro-batches than stages, or with FSDP in every pass of
-    every chunk, where stages differ by what the closed form only estimates.
+    every chunk, where stages differ by what the closed form only estimates; and the few with chunks without layers.
     """
-    rng, drawn = random.Random(20260101), []
-    while len(drawn) < 300:
+    rng, drawn, without_layers = random.Random(20260101), [], []
+    while len(drawn) - sum(without_layers) < 300:
         if (setting := draw_setting(rng)) is not None:
             drawn.append(setting)
+            without_layers.append(has_chunks_without_layers(setting))
     every = stacked(drawn)
     kernels = layer_kernels(every.model, every.hardware, every.layout)
     predicted = step_seconds(kernels, every)
@@ -274,11 +280,15 @@ def test_closed_form_and_events_agree() -> None:
     error = np.abs(closed / np.array([one.step_s for one in played]) - 1.0)
     layout = every.layout
     odd = (layout.pp > 1) & ((layout.sharding == Sharding.PARAMETERS) | (layout.micro_batches < layout.pp))
-    usual, unusual = error[~odd], error[odd]
+    empty = np.array(without_layers)
+    usual, unusual = error[~odd & ~empty], error[odd & ~empty]
     assert len(usual) > 0.4 * len(drawn)
     assert usual.mean() < 0.003
-    assert np.mean(usual < 0.02) > 0.97
+    assert np.mean(usual < 0.02) > 0.98
     assert usual.max() < 0.04
+    assert empty.sum() > 5
+    assert error[empty].mean() < 0.01
+    assert error[empty].max() < 0.04
     assert unusual.mean() < 0.015
     assert np.mean(unusual < 0.02) > 0.85
     assert unusual.max() < 0.12

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from networks import network_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from kolossos.errors import InputError
@@ -16,16 +17,6 @@ from kolossos.specs.huggingface import spec_from_config
 CONFIGS = json.loads((Path(__file__).parent / "data/huggingface_configs.json").read_text(encoding="utf-8"))
 CONFIGS.pop("_about")
 SHAPE = ("n_layers", "dim", "n_heads", "n_kv_heads", "head_dim", "mla", "ffn_dim", "gated_mlp", "first_dense_layers")
-
-
-def network_of(config: dict[str, Any]) -> torch.nn.Module:
-    transformers = pytest.importorskip("transformers")
-    text = config.get("text_config")
-    values = {k: v for k, v in (text or config).items() if k != "model_type"}
-    kind = (text or config)["model_type"]
-    made = transformers.AutoConfig.for_model("deepseek_v3" if kind == "kimi_k2" else kind, **values)
-    with torch.device("meta"):
-        return transformers.AutoModelForCausalLM.from_config(made, attn_implementation="eager")
 
 
 @pytest.mark.parametrize("repository", CONFIGS)

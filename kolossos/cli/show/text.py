@@ -4,7 +4,8 @@ import codecs
 import os
 import sys
 import unicodedata
-from typing import TYPE_CHECKING, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +39,14 @@ def prepare_streams() -> None:
             continue
         plain = locale in PLAIN_LOCALES and stream.isatty()
         stream.reconfigure(encoding="ascii" if plain else None, errors=ERRORS)  # type: ignore[union-attr]
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End this process with ``code`` when its words are written, and wait for no thread of it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def table_console() -> "Console":
