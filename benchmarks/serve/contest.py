@@ -14,6 +14,8 @@ NEXT_TURN_TOKENS = 32
 BATCHES = (1, 8, 32)
 LOWEST_ID = 64  # special tokens lie below
 CONTEXT = 4096
+CACHE_GIB = 1
+"""For keys and values, where an engine asks; the others take what an answer needs."""
 
 
 @dataclass(frozen=True)

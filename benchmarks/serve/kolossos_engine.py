@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from clock import Clock
+from contest import CACHE_GIB
 
 from kolossos.serve.engine.build import EngineOptions, build_engine  # pyright: ignore[reportMissingImports]
 from kolossos.serve.engine.request import Ended, Event, Request, Sampling, Token
@@ -13,7 +14,7 @@ from kolossos.serve.engine.request import Ended, Event, Request, Sampling, Token
 class Kolossos:
     def __init__(self, folder: Path, weights: str) -> None:
         self.version = f"this tree, torch {torch.__version__}"
-        self.engine, _ = build_engine(folder, EngineOptions(weights=weights, threads=1))
+        self.engine, _ = build_engine(folder, EngineOptions(weights=weights, threads=1, memory_bytes=CACHE_GIB << 30))
 
     def answer(self, prompts: list[list[int]], new: int, clock: Clock) -> None:
         left = threading.Semaphore(0)

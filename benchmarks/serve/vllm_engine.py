@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 from clock import Clock
-from contest import BATCHES
+from contest import BATCHES, CACHE_GIB
 
 os.environ |= {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine in this process, so that its CPU seconds are this process's
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB, the least that can be said
+    "VLLM_CPU_KVCACHE_SPACE": str(CACHE_GIB),
     "VLLM_LOGGING_LEVEL": "WARNING",
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1",
