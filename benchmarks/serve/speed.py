@@ -48,7 +48,7 @@ def main(
     """Measure decode speed, time to the first token and memory of Kolossos' engine and its peers."""
     chosen = choices(contestants, CONTESTANTS, "--contestants")
     heats = [(model, contestant) for model in choices(models, SHAPES, "--models") for contestant in chosen]
-    progress = Console(stderr=True)
+    progress = Console(stderr=True, soft_wrap=True)
     make_models(peers, heats)
     records, speeds = [], []
     try:
