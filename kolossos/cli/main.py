@@ -22,6 +22,7 @@ from kolossos.cli.optimise import optimise
 from kolossos.cli.plan import plan
 from kolossos.cli.race import race
 from kolossos.cli.report import report
+from kolossos.cli.serve import serve
 from kolossos.cli.show.text import leave_at_once, prepare_streams, printable
 from kolossos.cli.simulate import simulate
 from kolossos.cli.train import train
@@ -42,6 +43,7 @@ app.command()(chaos)
 app.command(name="eval")(evaluate)
 app.command()(chat)
 app.command()(complete)
+app.command()(serve)
 app.command()(export)
 app.command()(calibrate)
 app.command()(models)

@@ -8,6 +8,7 @@ even if it spells one.
 import codecs
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -227,6 +228,33 @@ class Tokenizer:
         names = {i: token for token, i in self._bpe.get_vocab(with_added_tokens=True).items()}
         names |= {i: token.content for i, token in added.items()}
         return {i: bytes_of(token, i) for i, token in names.items()}
+
+    @cached_property
+    def special_tokens(self) -> dict[str, int]:
+        """The special tokens by the text that spells them."""
+        added = self._bpe.get_added_tokens_decoder()
+        return {added[i].content: i for i in sorted(self._special_ids)}
+
+    def split_special(self, text: str) -> list[str | int]:
+        """``text`` cut at the special tokens that it spells: pieces of text, and the ids between them.
+
+        For text that means them, such as that of a chat template; spaces that a token takes with it are gone.
+        """
+        pieces: list[str | int] = []
+        for piece in self._special_pattern.split(text) if self.special_tokens else [text]:
+            name = piece.strip() if piece not in self.special_tokens else piece
+            pieces.append(self.special_tokens.get(name, piece))
+        return [piece for piece in pieces if piece != ""]
+
+    @cached_property
+    def _special_pattern(self) -> re.Pattern[str]:
+        added = self._bpe.get_added_tokens_decoder()
+        tokens = sorted((added[i] for i in self._special_ids), key=lambda token: -len(token.content))
+        ways = [
+            (r"\s*" if token.lstrip else "") + re.escape(token.content) + (r"\s*" if token.rstrip else "")
+            for token in tokens
+        ]
+        return re.compile(f"({'|'.join(ways)})")
 
     def is_special(self, token_id: int) -> bool:
         """Whether the token stands for no text."""

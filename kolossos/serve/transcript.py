@@ -36,7 +36,7 @@ class Transcript:
         system = [turn for turn in self.turns if turn.role == "system"]
         said = [turn for turn in self.turns if turn.role != "system"]
         while True:
-            tokens = self._tokens(system + said, tokenizer)
+            tokens = turn_tokens(system + said, tokenizer, self.chat)
             if len(tokens) <= room or len(said) <= 1:
                 return tokens
             said = said[1:]
@@ -47,15 +47,17 @@ class Transcript:
             return plain_text(self.turns) + "\n"
         return "".join(f"{turn.role}: {turn.text}\n" for turn in self.turns)
 
-    def _tokens(self, turns: list[Turn], tokenizer: Tokenizer) -> list[int]:
-        if not self.chat:
-            return tokenizer.encode_document(plain_text(turns))
-        tokens = []
-        for turn in turns:
-            tokens += [tokenizer.special_id(f"<|{turn.role}|>"), *tokenizer.encode(turn.text)]
-            if turn.role == "assistant":
-                tokens.append(tokenizer.eos_id)
-        return [*tokens, tokenizer.special_id("<|assistant|>")]
+
+def turn_tokens(turns: list[Turn], tokenizer: Tokenizer, chat: bool, ask: bool = True) -> list[int]:
+    """Token ids of ``turns`` as `Transcript` says, in their order; ``ask``: for the assistant's next."""
+    if not chat:
+        return tokenizer.encode_document(plain_text(turns))
+    tokens = []
+    for turn in turns:
+        tokens += [tokenizer.special_id(f"<|{turn.role}|>"), *tokenizer.encode(turn.text)]
+        if turn.role == "assistant":
+            tokens.append(tokenizer.eos_id)
+    return [*tokens, tokenizer.special_id("<|assistant|>")] if ask else tokens
 
 
 def plain_text(turns: list[Turn]) -> str:

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,39 +16,13 @@ from kolossos.serve.engine.eager import EagerDecoder
 from kolossos.serve.engine.loop import EngineLoop
 from kolossos.serve.engine.native.decoder import NativeDecoder
 from kolossos.serve.engine.native.library import NoCompiler
-from kolossos.serve.engine.native.packing import KINDS, Weights
+from kolossos.serve.engine.options import EngineOptions
 from kolossos.serve.load import load_weights
 from kolossos.specs.model import ModelSpec
 
 SHARE_OF_MEMORY = 0.125
 """Of what is available, for keys and values where nothing else is said."""
 TIMED_PASSES = 6
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """weights: fp32, bf16, int8. threads: None: as many as are fastest. context: None: the model's, if there is room.
-
-    tokens_a_pass, most_at_once, most_waiting: see `EngineLoop`. memory_bytes: for keys and values; None: an eighth of
-    what is available, and no more than ``most_at_once`` whole contexts.
-    """
-
-    weights: Weights = "fp32"
-    threads: int | None = None
-    context: int | None = None
-    tokens_a_pass: int = 160
-    most_at_once: int = 32
-    most_waiting: int = 1024
-    memory_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        """InputError naming the option that is out of range."""
-        if self.weights not in KINDS:
-            raise InputError(f"weights {self.weights!r}: expected {', '.join(KINDS)}")
-        for name in ("threads", "context", "tokens_a_pass", "most_at_once", "most_waiting", "memory_bytes"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name.replace('_', '-')} {value}: expected 1 or more")
 
 
 def build_engine(

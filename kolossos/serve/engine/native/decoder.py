@@ -13,8 +13,9 @@ from kolossos.model.decoder import Decoder
 from kolossos.model.experts.moe import MixtureOfExperts
 from kolossos.serve.engine.batch import PAGE, Batch
 from kolossos.serve.engine.native.library import load_library
-from kolossos.serve.engine.native.packing import Packer, Weights
+from kolossos.serve.engine.native.packing import Packer
 from kolossos.serve.engine.native.structs import NORMS, Layer, Matrix, Model, Pass, Shape
+from kolossos.serve.engine.options import Weights
 from kolossos.specs.model import ModelSpec
 
 ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "clamped_swiglu": 2}

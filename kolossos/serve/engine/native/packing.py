@@ -3,15 +3,13 @@
 Shapes: M members (experts), O outer, I inner; W columns of a panel, of which a gated pair's half are the gate's.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from kolossos.serve.engine.native.structs import Matrix
+from kolossos.serve.engine.options import Weights
 
-Weights = Literal["fp32", "bf16", "int8"]
 KINDS: dict[Weights, int] = {"fp32": 0, "bf16": 1, "int8": 2}
 LARGEST_INT8 = 127
 OFFSET = 128  # what the kernels add to int8 activations, which makes them unsigned

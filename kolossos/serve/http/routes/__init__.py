@@ -1,0 +1,1 @@
+"""The interface itself, a file for each part of it."""
