@@ -118,7 +118,10 @@ class Calls:
         ) as stream:
             for _ in stream:
                 pass
-            final = stream.get_final_completion()
+            try:
+                final = stream.get_final_completion()
+            except openai.LengthFinishReasonError as error:  # the client's word for every answer cut by max_tokens
+                final = error.completion
         return check(same=final.choices[0].message.content == self.chat().choices[0].message.content)
 
     def logit_bias(self):
