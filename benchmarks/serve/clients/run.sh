@@ -13,7 +13,7 @@ if ! [ -f "$folder/clients/installed" ]; then
         "$folder/clients/bin/pip" install --quiet openai==3.57.0 litellm==1.110.2 "lm-eval[api]==0.4.13" transformers &&
         touch "$folder/clients/installed" || exit 2
 fi
-if ! [ -d "$folder/node/node_modules/ai" ]; then
+if ! [ -f "$folder/node/node_modules/.package-lock.json" ]; then
     mkdir -p "$folder/node" && (cd "$folder/node" && printf '{"private":true,"type":"module"}\n' >package.json &&
         npm install --no-audit --no-fund openai@6.49.0 ai@6.0.326 @ai-sdk/openai-compatible@2.0.92) || exit 2
 fi
