@@ -25,11 +25,11 @@ COLUMNS = (
     "others' cores",
 )
 LEGEND = (
-    "batch N: decode tokens per CPU-second on one thread, all N rows running (prompt of 64). bound: what reading the "
-    "touched weights once a step, and in fp32 multiplying with them, leaves possible on this core (of what fits its "
-    "cache, read from there). of best: of the best engine of another maker with weights held alike. first token: CPU "
-    "seconds for a prompt of 512. MiB, peak: resident memory of the process. 2nd turn: first token after 2,000 cached "
-    "tokens, of the cold time."
+    "batch N: decode tokens per CPU-second on one thread, all N rows running (prompt of 64). bound: what reading "
+    "the touched weights once a step and multiplying with them leaves possible on this core (of what fits its "
+    "cache, read from there; int8: four products for one of fp32). of best: of the best engine of another maker "
+    "with weights held alike. first token: CPU seconds for a prompt of 512. MiB, peak: resident memory of the "
+    "process. 2nd turn: first token after 2,000 cached tokens, of the cold time."
 )
 
 
@@ -43,8 +43,7 @@ def cells_of(own: Standing, standings: list[Standing], machine: dict) -> list[st
     for batch in BATCHES:
         bound, ratio = decode_bound_of(own, machine, batch), rate_ratio(own, standings, batch)
         cells += [number(own.tokens_per_cpu_s[batch]), number(bound), share(ratio)]
-    bound = first_token_bound_of(own, machine)
-    cells += [f"{own.first_token_cpu_s:.3f}", "" if bound is None else f"{bound:.3f}"]
+    cells += [f"{own.first_token_cpu_s:.3f}", f"{first_token_bound_of(own, machine):.3f}"]
     cells += [share(first_token_ratio(own, standings)), f"{own.rss_mib:,.0f}", f"{own.peak_mib:,.0f}"]
     turn = "" if own.second_turn is None else f"{own.second_turn:.1%}"
     return [*cells, turn, f"{own.other_cores:.1f}"]

@@ -95,8 +95,8 @@ def decode_bound_of(own: Standing, machine: dict, batch: int) -> float:
     return decode_bound(machine, SHAPES[own.model], own.contestant.weights, batch)
 
 
-def first_token_bound_of(own: Standing, machine: dict) -> float | None:
-    return first_token_bound(machine, SHAPES[own.model]) if own.contestant.weights == "fp32" else None
+def first_token_bound_of(own: Standing, machine: dict) -> float:
+    return first_token_bound(machine, SHAPES[own.model], own.contestant.weights)
 
 
 def odd_ones(standings: list[Standing]) -> list[str]:
