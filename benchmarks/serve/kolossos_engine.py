@@ -7,12 +7,13 @@ import torch
 from clock import Clock
 from contest import CACHE_GIB
 
-from kolossos.serve.engine.build import EngineOptions, build_engine  # pyright: ignore[reportMissingImports]
+from kolossos.serve.engine.build import EngineOptions, build_engine
+from kolossos.serve.engine.native.packing import Weights
 from kolossos.serve.engine.request import Ended, Event, Request, Sampling, Token
 
 
 class Kolossos:
-    def __init__(self, folder: Path, weights: str) -> None:
+    def __init__(self, folder: Path, weights: Weights) -> None:
         self.version = f"this tree, torch {torch.__version__}"
         self.engine, _ = build_engine(folder, EngineOptions(weights=weights, threads=1, memory_bytes=CACHE_GIB << 30))
 
@@ -37,5 +38,5 @@ class Kolossos:
             raise RuntimeError(faults[0])
 
 
-def start(folder: Path, setting: str) -> Kolossos:
+def start(folder: Path, setting: Weights) -> Kolossos:
     return Kolossos(folder, setting)

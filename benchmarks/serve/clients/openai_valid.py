@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import openai  # pyright: ignore[reportMissingImports]
 import pydantic
 from tally import Tally, check
 
-CHAT = [{"role": "user", "content": "Name a colour."}]
+CHAT: Any = [{"role": "user", "content": "Name a colour."}]
 TEXT = "The sea is"
 COLOURS = {
     "type": "object",
@@ -171,7 +172,8 @@ class Calls:
         answer = self.client.responses.create(
             model=self.model, input="Name a colour.", max_output_tokens=16, temperature=0
         )
-        return check(text=isinstance(answer.output_text, str) and answer.usage.output_tokens <= 16)
+        used = answer.usage.output_tokens if answer.usage else 0
+        return check(text=isinstance(answer.output_text, str), written=1 <= used <= 16)
 
 
 VALID: list[tuple[str, Callable[[Calls], object]]] = [
