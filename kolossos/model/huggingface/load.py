@@ -1,7 +1,6 @@
 """A model in from a folder in the Hugging Face layout. Only safetensors are read: pickled weights can run code."""
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from kolossos.model.huggingface.names import (
     stored_tensors,
 )
 
+MOST_MAPPED_BYTES = 2**28
 PLAIN_DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 
 
@@ -40,21 +40,40 @@ def load_huggingface(folder: Path) -> Decoder:
     tied = model.spec.tied_embeddings
     _check_names(folder, wanted, found, optional={OUTPUT_NAME} if tied else set())
     parameters = dict(model.to_empty(device="cpu").requires_grad_(False).eval().named_parameters())
-    with ExitStack() as stack:
-        files = {file: stack.enter_context(_open(folder / file)) for file, _ in found.values()}
+    files = _Files(folder)
 
-        def read(name: str, shape: tuple[int, ...]) -> Tensor:
-            file, name_in_file = found[name]
-            return _checked(files[file].get_tensor(name_in_file), shape, f"{folder / file}: {name_in_file}")
+    def read(name: str, shape: tuple[int, ...]) -> Tensor:
+        file, name_in_file = found[name]
+        return _checked(files.tensor(file, name_in_file), shape, f"{folder / file}: {name_in_file}")
 
-        for tensor in wanted:
-            tensor.load(read(tensor.name, tensor.shape), parameters)
-        embedding = parameters["embedding.weight"]
-        if tied and OUTPUT_NAME in found:
-            copy = read(OUTPUT_NAME, tuple(embedding.shape))
-            if not torch.equal(copy.float(), embedding):
-                raise InputError(f"{folder}: {OUTPUT_NAME} differs from the embedding, though config.json ties the two")
+    for tensor in wanted:
+        tensor.load(read(tensor.name, tensor.shape), parameters)
+    embedding = parameters["embedding.weight"]
+    if tied and OUTPUT_NAME in found:
+        copy = read(OUTPUT_NAME, tuple(embedding.shape))
+        if not torch.equal(copy.float(), embedding):
+            raise InputError(f"{folder}: {OUTPUT_NAME} differs from the embedding, though config.json ties the two")
     return model
+
+
+class _Files:
+    """Tensors of a folder's files. What was read is mapped memory until a file is closed: that is done in between."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._open: dict[str, Any] = {}
+        self._mapped = 0
+
+    def tensor(self, file: str, name: str) -> Tensor:
+        """One tensor, good until the next is asked for."""
+        if self._mapped > MOST_MAPPED_BYTES:
+            self._open.clear()
+            self._mapped = 0
+        if file not in self._open:
+            self._open[file] = _open(self._folder / file)
+        value = self._open[file].get_tensor(name)
+        self._mapped += value.nbytes
+        return value
 
 
 def _open(file: Path) -> Any:

@@ -116,11 +116,11 @@ def fastest_threads(network: NativeDecoder) -> int:
 
 def require_exact(network: Network) -> None:
     """InputError if a row's bits depend on its company, or on the pieces in which its prompt came, on this machine."""
-    length = min(2 * PAGE + 5, network.context, (network.pages - 1) // 2 * PAGE)
+    length = min(2 * PAGE + 5, network.context, network.pages // 2 * PAGE)
     if length < 2:
         return
     ids = (np.arange(length) * 7919 % network.vocab_size).tolist()
-    half = network.pages // 2
+    half = -(-length // PAGE)
     alone, _ = network.forward(Batch.of([Part(ids, 0, range(half), range(length))]))
     other = list(range(half, 2 * half))
     rows, cut = [], length // 3

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from kolossos.errors import InputError
 from kolossos.serve.engine.batch import PAGE, Batch, Network, Part
 from kolossos.serve.engine.choose import Unusable
 from kolossos.serve.engine.pages import PagePool
@@ -194,7 +195,7 @@ class EngineLoop:
             was_reading = sequence.reading
             try:
                 how = sequence.take(part, rows, states, self._pool)
-            except Unusable as reason:
+            except (Unusable, InputError) as reason:  # of the model's numbers, or of the grammar
                 how = Ended("failed", str(reason))
             self._count(sequence, part, was_reading)
             if how is not None:

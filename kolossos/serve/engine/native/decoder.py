@@ -3,6 +3,7 @@
 import ctypes
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -103,6 +104,7 @@ class NativeDecoder:
         for number, layer in enumerate(model.layers):
             self._layers[number] = self._layer(layer, spec.window_of(number))
             _empty(layer)
+            give_back_memory()
         self._model.layers = ctypes.addressof(self._layers)
         self._model.final_norm = pack.vector(model.norm.weight)
         self._model.head = pack.matrix(model.output_weight[None], None, self._weights)
@@ -111,13 +113,13 @@ class NativeDecoder:
         self._model.cos, self._model.sin = pack.vector(cos.flatten(0, 2)), pack.vector(sin.flatten(0, 2))
         temperature = attention_temperature(spec, torch.arange(self.context)[None])
         self._model.temperature = pack.vector(None if temperature is None else temperature.flatten())
-        if model.output is None:
-            _empty(model)
+        _empty(model)
+        give_back_memory()
         wide = self._library.kolossos_value_width(ctypes.byref(self._model.shape))
         size = (spec.n_layers, self.pages, spec.n_kv_heads)
-        self._keys = torch.zeros(*size, spec.head_dim, PAGE)
-        self._values = torch.zeros(*size, PAGE, wide)
-        self._model.keys, self._model.values = self._keys.data_ptr(), self._values.data_ptr()
+        self._keys = np.zeros((*size, spec.head_dim, PAGE), dtype=np.float32)  # memory is taken when it is written
+        self._values = np.zeros((*size, PAGE, wide), dtype=np.float32)
+        self._model.keys, self._model.values = self._keys.ctypes.data, self._values.ctypes.data
 
     def _layer(self, layer: nn.Module, window: int) -> Layer:
         pack, attention, moe, mlp = self._packer, layer.attention, layer.moe, layer.mlp
@@ -151,6 +153,12 @@ class NativeDecoder:
         made.experts_in = pack.matrix(both, bias, self._weights, gated=True)  # type: ignore[arg-type]
         down_bias: Tensor | None = experts.down_bias if biased else None  # type: ignore[assignment]
         made.experts_down = pack.matrix(experts.down.transpose(1, 2), down_bias, self._weights)
+
+
+def give_back_memory() -> None:
+    """What was freed, to the system: glibc keeps it, and a model's worth is much."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _empty(module: nn.Module) -> None:
