@@ -11,6 +11,7 @@ demo: .venv/installed
 	$(BIN)/kolossos train examples/demo.toml --fresh --minutes $(MINUTES)
 	$(BIN)/kolossos complete runs/demo "def read_json(path):" --max-tokens 120 --temperature 0.6
 	$(BIN)/kolossos eval runs/demo
+	@echo "talk with it in a browser, or by the interface of OpenAI: $(BIN)/kolossos serve runs/demo"
 
 # four replicas train, three times one of their processes is killed, and no number changes
 survive: .venv/installed

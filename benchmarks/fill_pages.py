@@ -11,11 +11,20 @@ from collections.abc import Callable
 
 import notes.market_pages as notes_pages
 import plan_pages
+import serve.serve_pages as serve_pages
 import simulate_pages
 from pages import RESULTS, ROOT, filled
 from robustness.chaos import page as chaos_page
 
-PAGES = ("README.md", "docs/training.md", "docs/plan.md", "docs/simulate.md", "docs/survival.md", "docs/notes.md")
+PAGES = (
+    "README.md",
+    "docs/training.md",
+    "docs/plan.md",
+    "docs/simulate.md",
+    "docs/survival.md",
+    "docs/notes.md",
+    "docs/serve.md",
+)
 
 
 def time_to_beat() -> str:
@@ -94,7 +103,7 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
-    figures = FIGURES | plan_pages.FIGURES | simulate_pages.FIGURES | notes_pages.FIGURES
+    figures = FIGURES | plan_pages.FIGURES | simulate_pages.FIGURES | notes_pages.FIGURES | serve_pages.FIGURES
     differing = []
     for page in PAGES:
         path = ROOT / page

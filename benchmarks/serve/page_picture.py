@@ -7,6 +7,7 @@ Writes docs/serve.png, a conversation with the probabilities of its tokens, and 
 the server answers to several at once.
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 WINDOW = {"width": 1120, "height": 860}
 COMPANY = 4  # windows that ask at the same time as the one that watches
-WATCHED_MS = 12_000
+WATCHED_MS = 6_000
+MOST_TOKENS = 110
 
 
 def converse(page: Any, turns: list[str]) -> None:
@@ -32,14 +34,17 @@ def opened(browser: Any, address: str) -> Any:
     page.goto(address)
     page.wait_for_function("() => document.querySelector('#model').textContent !== ''")
     page.check("#probabilities")
+    page.fill("#max_tokens", str(MOST_TOKENS))
+    page.press("#max_tokens", "Tab")
     return page
 
 
 def show_doubt(page: Any) -> None:
     """Point at the first token of the last answer that was not the likeliest thing to say."""
     answer = page.locator(".turn.assistant").last.locator(".tokens")
-    doubtful = answer.locator(".p2, .p3, .p4")
-    (doubtful.first if doubtful.count() else answer.locator(".token").last).hover()
+    words = re.compile(r"\w")  # a token of blanks is hard to point at
+    doubtful = answer.locator(".p2, .p3, .p4").filter(has_text=words)
+    (doubtful.first if doubtful.count() else answer.locator(".token").filter(has_text=words).last).hover()
     page.wait_for_selector("#alternatives:not([hidden])")
 
 

@@ -60,7 +60,13 @@ def main(
     except KeyboardInterrupt:
         progress.print("stopped; this is what was measured:")
     machine = {**describe(), **best_of(speeds)}
-    show_and_save(records, machine, name, command=shlex.join(["python", "benchmarks/serve/speed.py", *sys.argv[1:]]))
+    show_and_save(records, machine, name, command=said(peers))
+
+
+def said(peers: Path) -> str:
+    """The command line without where the peers lie on this machine."""
+    words = ["FOLDER" if word == str(peers) else word for word in sys.argv[1:]]
+    return shlex.join(["python", "benchmarks/serve/speed.py", *words])
 
 
 def choices(given: str, known: dict, option: str) -> list[str]:

@@ -292,3 +292,44 @@ def test_a_context_that_memory_does_not_hold_is_cut_or_refused() -> None:
         engine_of(random_model(SPEC), EngineOptions(threads=1, context=128, memory_bytes=4 * a_page))
     with pytest.raises(InputError, match="made for 256 tokens"):
         engine_of(random_model(SPEC), EngineOptions(context=300))
+
+
+def test_a_long_prompt_does_not_hold_up_the_answers_under_way() -> None:
+    engine = EngineLoop(EagerDecoder(random_model(SPEC), 60), tokens_a_pass=12)
+    heard: queue.Queue = queue.Queue()
+    engine.submit(Request((1, 2), 100, Sampling(temperature=0.0)), lambda event: heard.put(("short", event)))
+    while not isinstance(heard.get(timeout=WAIT_S)[1], Token):
+        pass
+    engine.submit(Request(tuple(range(90)), 1), lambda event: heard.put(("long", event)))
+    between = 0
+    while (got := heard.get(timeout=WAIT_S))[0] == "short" and not isinstance(got[1], Ended):
+        between += 1
+    assert got[0] == "long"
+    assert between >= 90 // 12  # a token at least with each piece of the prompt
+    engine.close()
+
+
+def test_no_answer_is_touched_by_pages_that_were_others() -> None:
+    asked = [replace(request, prompt_logprobs=None) for request in requests(40, seed=4)]
+    roomy = engine_of(random_model(SPEC), EngineOptions(threads=1))
+    alone = [said(ask(roomy, [request])[0]) for request in asked]
+    roomy.close()
+    tight = engine_of(random_model(SPEC), EngineOptions(threads=1, most_at_once=3))  # pages for three contexts
+    assert tight.status().pages == 3 * SPEC.max_seq_len // 16 < sum(len(r.prompt) for r in asked) // 16
+    for _ in range(3):
+        assert [said(events) for events in ask(tight, asked)] == alone
+    assert tight.status().cached_tokens > 0
+    tight.close()
+
+
+def test_a_grammar_that_gives_up_fails_its_own_request_alone(engine: EngineLoop) -> None:
+    class GivesUp(OneOf):
+        def accept(self, token: int) -> None:
+            super().accept(token)
+            if len(self.accepted) == 2:
+                raise InputError("the grammar is too much")
+
+    bad, good = ask(engine, [Request((1, 2), 9, grammar=GivesUp(5, 6)), Request((1, 2), 9)])
+    assert bad[-1] == Ended("failed", "the grammar is too much")
+    assert good[-1] == Ended("length")
+    assert engine.status().pages_used == 0
