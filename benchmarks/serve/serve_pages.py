@@ -89,9 +89,16 @@ def clients() -> str:
     return "\n".join([*lines, "", f"({_date(file)})"])
 
 
+def evaluation() -> str:
+    """lm-eval's bits per byte beside the decoder's own."""
+    file = _latest("serve-eval", ".txt")
+    return f"{file.read_text().strip()} ({_date(file)}, `python benchmarks/serve/eval_parity.py`)."
+
+
 FIGURES: dict[str, Callable[[], str]] = {
     "serve_exactness": exactness,
     "serve_speed": speed,
     "serve_load": load,
     "serve_clients": clients,
+    "serve_eval": evaluation,
 }
