@@ -34,8 +34,8 @@ def exactness() -> str:
     plain = rates.pop("generate")
     cost = ", ".join(f"{name.split()[1]} {rate / plain:.1f}" for name, rate in rates.items())
     said = (
-        f"{found['requests']} requests in batches cold and warm, their prompts in pieces of 16, 64 and 160 tokens, and alone "
-        "and warm, against each alone and cold on one thread; every row in a process of its own"
+        f"{found['requests']} requests in batches cold and warm, their prompts in pieces of 16, 64 and 160 tokens, and "
+        "alone and warm, against each alone and cold on one thread; every row in a process of its own"
     )
     return "\n".join(
         [
