@@ -4,7 +4,11 @@ A failure found by new examples is kept in .hypothesis and printed as an `@examp
 """
 
 import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("KOLOSSOS_MEETING_SECONDS", "240")  # ranks of tests start at very different times
@@ -12,3 +16,16 @@ os.environ.setdefault("KOLOSSOS_MEETING_SECONDS", "240")  # ranks of tests start
 settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("new", deadline=None, print_blob=True)
 settings.load_profile("same")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window; what needs it is skipped where it, or playwright, is missing."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()

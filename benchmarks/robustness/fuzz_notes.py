@@ -22,6 +22,7 @@ import httpx
 import uvicorn
 
 from kolossos.errors import InputError
+from kolossos.listening import listen
 from kolossos.notes.ledger.ledger import Ledger
 from kolossos.notes.ledger.store import open_store
 from kolossos.notes.ledger.verify import verify
@@ -30,7 +31,6 @@ from kolossos.notes.score.run import score
 from kolossos.notes.serve.app import make_app
 from kolossos.notes.serve.desk import Desk
 from kolossos.notes.serve.keys import new_key
-from kolossos.notes.serve.run import listen
 from kolossos.notes.tables.contradictions import contradictions
 from kolossos.notes.tables.generate import Size, generate_world, write_world
 from kolossos.notes.tables.read import read_tables

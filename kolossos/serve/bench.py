@@ -115,9 +115,9 @@ def measure(engine: Engine, load: Load, progress: Callable[[int, int], None] = l
                 left -= 1
                 if left == 0:
                     done.set()
-        busiest = max(busiest, *engine.status().batch_sizes[-1:], 0)
+        busiest = max(busiest, *engine.status().batch_sizes, 0)
     while not done.wait(0.1):
-        busiest = max(busiest, *engine.status().batch_sizes[-1:], 0)
+        busiest = max(busiest, *engine.status().batch_sizes, 0)
     return _measured(load, asked, refused, busiest, time.perf_counter() - begin)
 
 

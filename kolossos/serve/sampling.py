@@ -6,6 +6,8 @@ to sum to one (the order of transformers' logits processors).
 Shapes: B sequences, V vocabulary.
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,20 @@ def choose_tokens(logits_BV: Tensor, generators: list[torch.Generator], options:
     return torch.searchsorted(cumulative_BV, draws_B1, right=True).squeeze(-1)
 
 
-def token_probabilities(logits_BV: Tensor, options: GenerationOptions) -> Tensor:
+class Filters(Protocol):
+    """What decides how probabilities are drawn from; see `GenerationOptions`."""
+
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def top_k(self) -> int | None: ...
+    @property
+    def top_p(self) -> float: ...
+    @property
+    def min_p(self) -> float: ...
+
+
+def token_probabilities(logits_BV: Tensor, options: Filters) -> Tensor:
     """The distribution that is drawn from, [B, V], zero where a filter took a token out; temperature above 0."""
     logits_BV = (logits_BV - logits_BV.amax(-1, keepdim=True)) / options.temperature
     if options.top_k is not None and options.top_k < logits_BV.shape[-1]:

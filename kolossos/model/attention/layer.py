@@ -89,7 +89,7 @@ class Attention(nn.Module):
         """[B, S, D] -> [B, S, D]; with a cache the keys are those stored there."""
         batch, length = x_BSD.shape[:2]
         q, k, v = (p(x_BSD).view(batch, length, -1, self.head_dim) for p in (self.query, self.key, self.value))
-        q, k = self._normed(q, self.query_norm), self._normed(k, self.key_norm)
+        q, k = self.normed(q, self.query_norm), self.normed(k, self.key_norm)
         q, k = rotate(q, context.rotary), rotate(k, context.rotary)
         if context.temperature is not None:
             q = (q * context.temperature).to(q.dtype)
@@ -107,7 +107,8 @@ class Attention(nn.Module):
             out = attend(q, k, v, self.scale, self.softcap, reach, sinks_H)
         return self.output(out.reshape(batch, length, -1))
 
-    def _normed(self, x_BSHP: Tensor, norm: RMSNorm | None) -> Tensor:
+    def normed(self, x_BSHP: Tensor, norm: RMSNorm | None) -> Tensor:
+        """Queries or keys after their norm, where the model has one: of each head, or of all together."""
         if norm is None:
             return x_BSHP
         return norm(x_BSHP.flatten(2)).view_as(x_BSHP) if self.norm_whole else norm(x_BSHP)

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from kolossos.errors import InputError
+from kolossos.listening import SAFE_HEADERS
 from kolossos.notes.ledger.book import Person
 from kolossos.notes.ledger.ledger import Conflict
 from kolossos.notes.serve.desk import Busy, Desk
@@ -134,17 +135,7 @@ class Bounds:
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", number), *_SAFE]
+                message["headers"] = [*message["headers"], (b"x-request-id", number), *SAFE_HEADERS]
             await send(message)
 
         await self.app(scope, bounded, marked)
-
-
-_SAFE = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (
-        b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    ),
-]

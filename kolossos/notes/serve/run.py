@@ -1,13 +1,12 @@
 """Start the service: a ledger, a first operator, a socket that nobody else can reach unless told."""
 
-import ipaddress
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolossos.errors import InputError
+from kolossos.listening import address_of, is_loopback, listen
 from kolossos.notes.decide import Policy
 from kolossos.notes.ledger.book import OPERATOR, SYSTEM, TREASURY
 from kolossos.notes.ledger.ledger import Ledger
@@ -40,27 +39,6 @@ def first_operator(ledger: Ledger, treasury: int) -> str | None:
     return key
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address reaches this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; InputError if the address is not to be had. Port 0: any that is free."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # or asyncio sets no TCP_NODELAY
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((host, port))
-    except (OSError, OverflowError) as error:
-        found.close()
-        raise InputError(f"{host} port {port} cannot be listened on: {error}") from None
-    return found
-
-
 def serve(
     where: str,
     host: str,
@@ -80,10 +58,9 @@ def serve(
     ledger = Ledger(where)
     key = first_operator(ledger, treasury)
     bound = listen(host, port)
-    shown = f"[{host}]" if ":" in host else host
     app = make_app(Desk(ledger), policy, reading_needs_key=not is_loopback(host), per_second=per_second)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
-    started(Started(f"http://{shown}:{bound.getsockname()[1]}/", where, key))
+    started(Started(address_of(bound, host), where, key))
     uvicorn.Server(config).run(sockets=[bound])
 
 
@@ -100,7 +77,7 @@ def serve_demo(demo: "Demo", port: int, started: Callable[[str], None]) -> None:
     app = make_app(desk, Policy())
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
     world = play_on(demo, desk.put, stop)
-    started(f"http://127.0.0.1:{bound.getsockname()[1]}/")
+    started(address_of(bound, "127.0.0.1"))
     try:
         uvicorn.Server(config).run(sockets=[bound])
     finally:

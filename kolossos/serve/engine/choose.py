@@ -1,6 +1,6 @@
 """From one row of logits to a token and what is said about it: a function of the row and of one request alone.
 
-The order is that of `kolossos.serve.sampling`; numbers are fp64 from the logits on.
+Filters are those of `kolossos.serve.sampling`, one row at a time; numbers are fp64 from the logits on.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from kolossos.serve.engine.request import Grammar, Request, Sampling, Scored
-from kolossos.streams import named_seed
+from kolossos.serve.sampling import sequence_generator, token_probabilities
 
 NEVER = -100.0
 """A bias at or below this takes a token out altogether, as OpenAI's interface promises."""
@@ -27,8 +27,8 @@ class Chooser:
         self._sampling, self._grammar = request.sampling, request.grammar
         self._logprobs = request.logprobs
         self._seen: Counter[int] = Counter()
-        seed = named_seed(request.sampling.seed, str(request.sampling.sample))
-        self._numbers = torch.Generator().manual_seed(seed) if request.sampling.temperature > 0 else None
+        drawn, sampling = request.sampling.temperature > 0, request.sampling
+        self._numbers = sequence_generator(sampling.seed, sampling.sample) if drawn else None
 
     def choose(self, logits_V: np.ndarray) -> tuple[int, Scored | None]:
         """The next token, and its score if those were asked for.
@@ -85,25 +85,8 @@ def require_finite(logits_V: np.ndarray) -> None:
 
 
 def probabilities(logits_V: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """What is drawn from, fp64 [V], zero for what a filter took out; it need not add up to one."""
-    values_V = (logits_V.astype(np.float64) - float(logits_V.max())) / sampling.temperature
-    if sampling.top_k is not None and sampling.top_k < len(values_V):
-        least = np.partition(values_V, -sampling.top_k)[-sampling.top_k]
-        values_V[values_V < least] = -np.inf
-    probabilities_V = np.exp(values_V)
-    if sampling.top_p < 1.0:
-        probabilities_V[_outside_top_p(probabilities_V, sampling.top_p)] = 0.0
-    if sampling.min_p > 0.0:
-        probabilities_V[probabilities_V < sampling.min_p * probabilities_V.max()] = 0.0
-    return probabilities_V
-
-
-def _outside_top_p(probabilities_V: np.ndarray, top_p: float) -> np.ndarray:
-    """Tokens that are not needed to reach ``top_p``: the more likely ones have it already."""
-    order_V = np.argsort(-probabilities_V, kind="stable")
-    sorted_V = probabilities_V[order_V]
-    needed = int(np.searchsorted(sorted_V.cumsum(), top_p * sorted_V.sum(), side="left")) + 1
-    return order_V[needed:]
+    """What is drawn from, fp64 [V], zero for what a filter took out."""
+    return token_probabilities(torch.from_numpy(logits_V.astype(np.float64))[None], sampling)[0].numpy()
 
 
 def score(logits_V: np.ndarray, token: int, top: int) -> Scored:

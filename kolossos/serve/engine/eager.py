@@ -98,7 +98,7 @@ class EagerDecoder:
         q, k, v = (
             self._linear(part, x_ND).view(1, rows, -1, layer.head_dim) for part in (layer.query, layer.key, layer.value)
         )
-        q, k = layer._normed(q, layer.query_norm), layer._normed(k, layer.key_norm)
+        q, k = layer.normed(q, layer.query_norm), layer.normed(k, layer.key_norm)
         q, k = rotate(q, at.rotary), rotate(k, at.rotary)
         if at.temperature is not None:
             q = (q * at.temperature).to(q.dtype)

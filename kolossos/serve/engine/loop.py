@@ -49,17 +49,21 @@ class EngineLoop:
     def submit(self, request: Request, hear: Callable[[Event], None]) -> int:
         """See `Engine`."""
         most = self._most_tokens(request)
+        sequence = Sequence(request, most, hear, time.monotonic())
+        if sequence.pages_needed > self._pool.pages:
+            room, needed = self._pool.pages * PAGE, len(request.prompt) + most
+            raise TooLong(f"prompt and answer need {needed} places for keys and values and there are {room}")
         with self._changed:
             if not self._taking:
                 raise Stopped(self._fault or "the engine is being shut down")
             if len(self._waiting) >= self._most_waiting:
                 raise Busy(AFTER_S)
-            number = self._next
+            sequence.number = self._next
             self._next += 1
-            self._waiting.append(Sequence(number, request, most, hear, time.monotonic()))
+            self._waiting.append(sequence)
             self._sums["requests"] += 1
             self._changed.notify_all()
-        return number
+        return sequence.number
 
     def cancel(self, number: int) -> None:
         """See `Engine`."""
@@ -104,12 +108,7 @@ class EngineLoop:
         assert prompt > 0, "an empty prompt"
         if prompt + min(request.max_tokens, 1) > self.context:
             raise TooLong(f"the prompt has {prompt} tokens and the model's context {self.context}")
-        most = min(request.max_tokens, self.context - prompt)
-        pages = -(-(prompt + max(0, most - 1)) // PAGE)
-        if pages > self._pool.pages:
-            room = self._pool.pages * PAGE
-            raise TooLong(f"prompt and answer need {prompt + most} places for keys and values and there are {room}")
-        return most
+        return min(request.max_tokens, self.context - prompt)
 
     def _work(self) -> None:
         while True:

@@ -120,8 +120,8 @@ class Stopped(Exception):
 class Status:
     """What an engine does now, and the sums of what it did.
 
-    alive: its thread runs and can be asked. stalled_s: for how long a step has been at work. latencies: of the newest
-    requests, seconds from `Engine.submit` to the first token.
+    alive: its thread runs and can be asked. stalled_s: for how long a step has been at work. batch_sizes: rows
+    of the newest steps. first_token_s: of the newest requests, seconds from `Engine.submit` to the first token.
     """
 
     alive: bool

@@ -13,8 +13,9 @@ from kolossos.serve.engine.request import Ended, Event, Request, Scored, Started
 class Sequence:
     """A request that the engine's thread works on. ``most``: tokens of its answer, at most."""
 
-    def __init__(self, number: int, request: Request, most: int, hear: Callable[[Event], None], asked_s: float):
-        self.number, self.request, self.most, self.asked_s = number, request, most, asked_s
+    def __init__(self, request: Request, most: int, hear: Callable[[Event], None], asked_s: float):
+        self.request, self.most, self.asked_s = request, most, asked_s
+        self.number = 0  # by which it is cancelled
         self.hear = hear
         self.tokens = list(request.prompt)
         self.pages: list[int] = []

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 import logging
 import os
 import time
@@ -14,6 +13,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from kolossos.errors import InputError
+from kolossos.listening import SAFE_HEADERS, is_loopback
 from kolossos.serve.http.service import Service
 from kolossos.serve.http.wire.reading import too_large
 from kolossos.serve.http.wire.refusals import Refusal, failed, shutting_down
@@ -22,14 +22,6 @@ LOG = logging.getLogger("kolossos.serve")
 KEYS_VARIABLE = "KOLOSSOS_API_KEYS"
 SHORTEST_KEY = 16
 ALIVE = "/health/live"
-_SAFE = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (
-        b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    ),
-]
 
 
 def digest(key: str) -> bytes:
@@ -77,7 +69,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", number), *_SAFE]
+                message["headers"] = [*message["headers"], (b"x-request-id", number), *SAFE_HEADERS]
             await send(message)
 
         try:
@@ -119,14 +111,6 @@ def _number(given: bytes) -> bytes:
     """The request's number as it was given, if it may stand in a header; else a new one."""
     right = 0 < len(given) <= 128 and all(33 <= byte < 127 for byte in given)
     return given if right else uuid.uuid4().hex.encode()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address reaches this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_this_machine(host: str) -> bool:

@@ -10,9 +10,9 @@ from types import FrameType
 from typing import Any
 
 from kolossos.errors import InputError
+from kolossos.listening import address_of, is_loopback, listen
 from kolossos.serve.engine.options import EngineOptions
 
-BACKLOG = 2048
 FLUSH_S = 5
 """For what was answered to reach its clients, after the engine has ended."""
 
@@ -62,21 +62,6 @@ class Started:
     needs_key: bool
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; InputError if the address is not to be had. Port 0: any that is free."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, for only then does asyncio switch off Nagle's delay of 40 ms on small pieces.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((host, port))
-        found.listen(BACKLOG)  # now, so that who reads the address can connect, before the application is ready
-    except (OSError, OverflowError) as error:
-        found.close()
-        raise InputError(f"{host} port {port} cannot be listened on: {error}") from None
-    return found
-
-
 def serve(
     path: Path,
     settings: Settings,
@@ -93,7 +78,7 @@ def serve(
     uvicorn = library()
     from kolossos.serve.engine.build import build_engine
     from kolossos.serve.http.app import make_app
-    from kolossos.serve.http.gate import is_loopback, read_keys
+    from kolossos.serve.http.gate import read_keys
     from kolossos.serve.http.prompt.served import Options, Served, chat_form
 
     keys = read_keys(settings.keys)
@@ -111,9 +96,7 @@ def serve(
         stuck_s=settings.stuck_s,
     )
     app = make_app(engine, served, options)
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{shown}:{bound.getsockname()[1]}/"
-    started(Started(address, served.name, trained, bool(keys)))
+    started(Started(address_of(bound, settings.host), served.name, trained, bool(keys)))
     run(uvicorn, app, bound, settings.drain_s)
 
 

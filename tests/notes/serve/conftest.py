@@ -18,9 +18,9 @@ class Service:
         import httpx
         import uvicorn
 
+        from kolossos.listening import listen
         from kolossos.notes.serve.app import make_app
         from kolossos.notes.serve.desk import Desk
-        from kolossos.notes.serve.run import listen
 
         self.where = str(folder / "ledger.db")
         ledger = Ledger(self.where)

@@ -1,6 +1,5 @@
 """The page in a real browser, where there is one: a trade made here moves the price in another window."""
 
-import shutil
 import time
 from collections.abc import Callable
 
@@ -14,18 +13,6 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-@pytest.fixture
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not installed")
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def test_a_trade_moves_the_price_in_another_window_by_keyboard_and_on_a_narrow_screen(service, browser) -> None:
@@ -70,3 +57,4 @@ def test_a_key_that_is_wrong_and_a_trade_that_is_too_large_are_said_in_words(ser
     page.fill("#trade-amount", "5000")
     page.click("#trade button")
     until(lambda: "micro-credits and this takes" in page.text_content("#trade output"))
+    assert "1,000.00 credits" in page.text_content("#who")  # nothing was taken

@@ -216,7 +216,7 @@ def test_a_note_is_shown_while_its_price_stands_and_taken_down_when_it_falls(sta
 
 
 def test_the_command_refuses_what_it_cannot_do_in_one_line(tmp_path: Path) -> None:
-    from kolossos.notes.serve.run import is_loopback, listen
+    from kolossos.listening import is_loopback, listen
 
     with pytest.raises(InputError, match="cannot be listened on"):
         listen("203.0.113.7", 80)

@@ -248,7 +248,9 @@ def test_draws_have_the_probabilities_of_the_filters_in_their_order() -> None:
     assert whole / whole.sum() == pytest.approx([0.4, 0.3, 0.2, 0.05, 0.05])
     assert np.flatnonzero(probabilities(logits, Sampling(top_k=2))).tolist() == [0, 1]
     assert np.flatnonzero(probabilities(logits, Sampling(top_p=0.5))).tolist() == [0, 1]
-    assert np.flatnonzero(probabilities(logits, Sampling(top_p=0.4))).tolist() == [0]
+    assert np.flatnonzero(probabilities(logits, Sampling(top_p=0.39))).tolist() == [
+        0
+    ]  # 0.4 would be a matter of rounding
     assert np.flatnonzero(probabilities(logits, Sampling(min_p=0.5))).tolist() == [0, 1, 2]
     drawn = np.zeros(5)
     for seed in range(2000):

@@ -17,9 +17,9 @@ class Server:
         import httpx
         import uvicorn
 
+        from kolossos.listening import listen
         from kolossos.serve.http.app import make_app
         from kolossos.serve.http.prompt.served import Markers, Options, Served
-        from kolossos.serve.http.run import listen
 
         chat = options.pop("chat", None) or Markers(tokenizer, trained)
         self.engine, self.tokenizer = engine, tokenizer

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kolossos.serve.http.run import listen
+from kolossos.listening import listen
 
 HERE = Path(__file__).parent
 MESSAGES = [{"role": "user", "content": "x"}]
@@ -46,6 +46,8 @@ def test_a_client_that_goes_before_the_first_token_frees_its_place_too(start, un
         until(lambda: len(server.engine.running) == 1)
         connection.close()
         until(lambda: not server.engine.running)
+    assert sorted(server.engine.cancelled) == [0, 1]
+    assert server.engine.new_tokens == 0
 
 
 @pytest.mark.parametrize("megabytes", [0.5, pytest.param(5, marks=pytest.mark.slow)])
@@ -97,7 +99,8 @@ from scripted import ScriptedEngine
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.serve.http.app import make_app
 from kolossos.serve.http.prompt.served import Markers, Served
-from kolossos.serve.http.run import listen, run
+from kolossos.listening import listen
+from kolossos.serve.http.run import run
 words = Tokenizer.train(["the quick brown fox"] * 20, 300)
 bound = listen("127.0.0.1", 0)
 print(bound.getsockname()[1], flush=True)

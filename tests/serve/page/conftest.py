@@ -1,24 +1,11 @@
-"""A browser without a window, and servers with scripted answers, for the page of ``serve``."""
+"""Visitors of the page of ``serve``, and servers with scripted answers."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from page_visitor import Visitor
 from scripted_server import ScriptedServer
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not installed")
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

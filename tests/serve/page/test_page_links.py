@@ -152,3 +152,4 @@ def test_a_conversation_that_is_too_long_for_a_link_says_so(visitor, serve) -> N
     one.ask(noise[:120_000])
     one.page.click("#copy-link")
     until(lambda: "too long for a link" in one.text("#copied"))
+    assert one.page.evaluate("() => location.hash") == ""

@@ -51,6 +51,7 @@ def test_the_tab_is_kept_over_a_reload_and_says_when_the_server_is_gone(visitor,
     until(lambda: "The server cannot be reached. The numbers are" in one.text("#watch"))
     one.page.context.set_offline(False)
     until(lambda: "alive" in one.text("#watch"))
+    assert "cannot be reached" not in one.text("#watch")
     one.faults.clear()  # the browser's own lines of connections that failed
 
 

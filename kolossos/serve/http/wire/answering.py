@@ -7,6 +7,7 @@ with it the engine's. Until the first piece is there a fault is still a status o
 import asyncio
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -35,7 +36,7 @@ def error_event(refusal: Refusal) -> str:
     return data(refusal.body())
 
 
-class _Watched(Response):
+class _Watched(Response, ABC):
     """Work that ends as soon as the client has gone."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,8 +51,8 @@ class _Watched(Response):
                 task.cancel()
             await asyncio.gather(work, gone, return_exceptions=True)
 
-    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class Whole(_Watched):
