@@ -21,7 +21,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One post, note or document. `key` is unique in an index and stays the same when it is read again; `date` is aware."""
+    """One post, note or document. `key` is unique in an index and the same when read again; `date` is aware."""
 
     key: str
     kind: str  # post | note | document
@@ -49,7 +49,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for. `text` holds the words to rank by; the rest filters. Dates are aware; `until` is exclusive."""
+    """What is looked for: `text` holds the words to rank by, the rest filters. Dates are aware, `until` exclusive."""
 
     text: str
     phrases: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found passage; `score` falls along a list; `why` says what placed it, e.g. {"lexical rank": 1, "dense rank": 4}."""
+    """A found passage; `score` falls along a list; `why` says what placed it: {"lexical rank": 1, "dense rank": 4}."""
 
     passage: Passage
     score: float
