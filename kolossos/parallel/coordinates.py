@@ -28,6 +28,12 @@ def degrees_of_experts(layout: Layout) -> dict[str, int]:
     return {"pp": layout.pp, "dp_replicate": layout.dp_replicate, "shard": shard, "ep": layout.ep, "etp": layout.etp}
 
 
+def degrees_of_vocabulary(layout: Layout) -> dict[str, int]:
+    """The same ranks as holders of embedding, last norm and output: whole on every rank of tp, so tp shares them."""
+    shard = layout.dp_shard * layout.cp * layout.tp
+    return {"pp": layout.pp, "dp_replicate": layout.dp_replicate, "shard": shard}
+
+
 def layers_of_stages(n_layers: int, stages: int) -> list[tuple[int, ...]]:
     """Which layers each stage has, as equal as it goes; what is missing is missing at the ends, where the embedding and
     the output make up for it (as the planner counts)."""

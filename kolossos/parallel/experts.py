@@ -15,6 +15,7 @@ from torch.distributed.tensor import Placement, Shard
 
 from kolossos.model.decoder import Decoder, Layer
 from kolossos.model.experts.exchange import Rows, WayHome
+from kolossos.model.held import is_traced
 from kolossos.parallel.exchanges import exchanged
 from kolossos.parallel.tensor import place
 
@@ -43,9 +44,13 @@ def to_their_ranks(rows: Rows, group: ProcessGroup) -> tuple[Rows, WayHome]:
     count_E = torch.diff(rows.ends_E, prepend=rows.ends_E.new_zeros(1)).long()
     share = [count_E.numel() // ranks] * ranks
     coming = exchanged(count_E, share, share, group).view(ranks, -1)  # rows by rank and expert that is here
-    sent = count_E.view(ranks, -1).sum(1).tolist()
-    received = coming.sum(1).tolist()
-    experts = torch.arange(coming.shape[1], device=coming.device).repeat(ranks).repeat_interleave(coming.flatten())
+    if is_traced(count_E):  # no numbers: loads are even
+        sent = even_parts(rows.x_RD.shape[0], ranks)
+        received = [sent[group.rank()]] * ranks
+    else:
+        sent, received = count_E.view(ranks, -1).sum(1).tolist(), coming.sum(1).tolist()
+    experts = torch.arange(coming.shape[1], device=coming.device).repeat(ranks)
+    experts = experts.repeat_interleave(coming.flatten(), output_size=sum(received))
     by_expert = experts.argsort(stable=True)  # rows come rank by rank, and are to be expert by expert
     by_rank = by_expert.argsort()
 
@@ -57,6 +62,11 @@ def to_their_ranks(rows: Rows, group: ProcessGroup) -> tuple[Rows, WayHome]:
 
     here = Rows(go(rows.x_RD), go(rows.gates_R), coming.sum(0).cumsum(0).to(torch.int32))
     return here, torch.compiler.disable(come_home)  # type: ignore[return-value]
+
+
+def even_parts(whole: int, parts: int) -> list[int]:
+    """``whole`` in ``parts`` that differ by one at most."""
+    return [whole // parts + (part < whole % parts) for part in range(parts)]
 
 
 class _Reorder(torch.autograd.Function):

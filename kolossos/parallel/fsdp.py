@@ -4,13 +4,22 @@
 targets of the whole global batch already. What is gathered stays in the dtype of the weights, so that the numbers are
 those of one rank. Every layout of several ranks passes here: it is what makes a weight whole for a layer, and what adds
 up the gradients of ranks with other tokens, those of cp among them.
+
+``sharding``: "parameters" are gathered again for each pass, "gradients" keep what forward gathered, "optimizer" gathers
+once a step and adds up gradients once a step (`reduce_gradients`).
 """
 
+from typing import Any
+
+import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import Shard
 
+from kolossos.model.chunks import Held, decoders_of
 from kolossos.model.decoder import Decoder, Layer
+from kolossos.model.held import held_tensor
 from kolossos.parallel.mesh import Meshes
 from kolossos.specs.layout import Layout
 
@@ -19,18 +28,71 @@ def shard_parameters(model: Decoder, layout: Layout, meshes: Meshes) -> None:
     """Cut each layer, and the rest of the model together, in place."""
     again = layout.sharding == "parameters"  # gathered again for backward; else kept from forward (ZeRO-2)
     apart = layout.tp > 1 or layout.ep > 1  # the ranks that share an expert are others than those that share a layer
+    weights, experts = _data(meshes.weights), _data(meshes.experts)
     for layer in model.layers:
         assert isinstance(layer, Layer)
         if apart and layer.moe is not None:
-            _shard(layer.moe.experts, meshes.experts, again)
-        _shard(layer, meshes.weights, again)
+            _shard(layer.moe.experts, experts, again)
+        _shard(layer, weights, again)
     # the loss reads the output matrix after the forward pass of the whole, so what is outside of layers is kept
-    _shard(model, meshes.weights, False)
+    _shard(model, _data(meshes.vocabulary), False)
+    if layout.sharding == "optimizer":
+        _set_once(model, True)
+
+
+def reduce_gradients(model: Held) -> None:
+    """Add up the gradients of a step over ranks, where this was not done for each micro-batch."""
+    for decoder in decoders_of(model):
+        if not isinstance(decoder, FSDPModule) or not getattr(decoder, "gradients_once", False):
+            continue
+        _set_once(decoder, False)
+        state = fully_shard.state(decoder)  # type: ignore[attr-defined]
+        for one in state._state_ctx.all_states:  # as torch's pipelines end a step
+            for group in _groups(one):
+                group.post_backward()
+        state._root_post_backward_final_callback()
+        _set_once(decoder, True)
+
+
+def even_dim(shape: torch.Size, ranks: int) -> int:
+    """The first dim that ``ranks`` divide; dim 0, which is padded, where there is none.
+
+    8 experts over 384 ranks would be sent as 384.
+    """
+    return next((dim for dim, size in enumerate(shape) if size % ranks == 0), 0)
+
+
+def _data(mesh: DeviceMesh) -> DeviceMesh:
+    """The ranks among which FSDP cuts, and those that repeat it if there are any."""
+    names = mesh.mesh_dim_names
+    assert names is not None
+    shard = names[names.index("dp_replicate") + 1]
+    return mesh["dp_replicate", shard] if mesh["dp_replicate"].size() > 1 else mesh[shard]
 
 
 def _shard(module: nn.Module, mesh: DeviceMesh, again: bool) -> None:
-    data = mesh["dp_replicate", "shard"] if mesh["dp_replicate"].size() > 1 else mesh["shard"]
-    fully_shard(module, mesh=data, reshard_after_forward=again)
+    ranks = mesh.size(-1)
+
+    def placement(parameter: nn.Parameter) -> Shard:
+        return Shard(even_dim(held_tensor(parameter).shape, ranks))
+
+    fully_shard(module, mesh=mesh, reshard_after_forward=again, shard_placement_fn=placement)
     assert isinstance(module, FSDPModule)
     module.set_gradient_divide_factor(1.0)
     module.set_force_sum_reduction_for_comms(True)  # gloo has no other
+
+
+def _set_once(model: Decoder, once: bool) -> None:
+    assert isinstance(model, FSDPModule)
+    model.gradients_once = once  # type: ignore[assignment]
+    model.set_requires_gradient_sync(not once)
+    model.set_reshard_after_backward(not once)
+    model.set_is_last_backward(not once)
+
+
+def _groups(state: Any) -> list[Any]:
+    """The groups of parameters of one module; torch before 2.13 has one at most."""
+    groups = getattr(state, "_fsdp_param_groups", None)
+    if groups is None:
+        groups = [state._fsdp_param_group] if state._fsdp_param_group else []
+    return list(groups)

@@ -6,7 +6,14 @@ import torch.distributed as dist
 from torch.distributed import ProcessGroup
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from kolossos.parallel.coordinates import coordinates_of, degrees, degrees_of_experts, degrees_of_weights, require_world
+from kolossos.parallel.coordinates import (
+    coordinates_of,
+    degrees,
+    degrees_of_experts,
+    degrees_of_vocabulary,
+    degrees_of_weights,
+    require_world,
+)
 from kolossos.specs.layout import Layout
 
 
@@ -15,7 +22,8 @@ class Meshes:
     """What each mesh is for.
 
     ranks: whose tokens (pp, dp_replicate, dp_shard, cp, tp). weights: who holds what of all but experts (pp,
-    dp_replicate, shard, tp). experts: the same of experts (pp, dp_replicate, shard, ep, etp). stage: the ranks that
+    dp_replicate, shard, tp). experts: the same of experts (pp, dp_replicate, shard, ep, etp). vocabulary: who holds
+    what is outside of layers, which tp does not cut: its ranks share it as those of dp_shard do. stage: the ranks that
     have the same layers and other tokens.
     """
 
@@ -24,6 +32,7 @@ class Meshes:
     ranks: DeviceMesh
     weights: DeviceMesh
     experts: DeviceMesh
+    vocabulary: DeviceMesh
     stage: ProcessGroup
 
     @property
@@ -51,9 +60,9 @@ def build_mesh(layout: Layout, device_type: str) -> Meshes | None:
     require_world(layout, dist.get_world_size() if dist.is_initialized() else 1)
     if layout.world_size == 1:
         return None
-    ranks, weights, experts = (
-        init_device_mesh(device_type, tuple(sizes.values()), mesh_dim_names=tuple(sizes))
-        for sizes in (degrees(layout), degrees_of_weights(layout), degrees_of_experts(layout))
+    cuts = [degrees(layout), degrees_of_weights(layout), degrees_of_experts(layout), degrees_of_vocabulary(layout)]
+    ranks, weights, experts, vocabulary = (
+        init_device_mesh(device_type, tuple(sizes.values()), mesh_dim_names=tuple(sizes)) for sizes in cuts
     )
-    stage = weights["dp_replicate", "shard", "tp"]._flatten("stage").get_group()
-    return Meshes(layout, dist.get_rank(), ranks, weights, experts, stage)
+    stage = vocabulary["dp_replicate", "shard"]._flatten("stage").get_group()
+    return Meshes(layout, dist.get_rank(), ranks, weights, experts, vocabulary, stage)

@@ -13,7 +13,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from kolossos.model.decoder import Decoder, RouterLosses
+from kolossos.model.experts.gated import Experts
 from kolossos.model.held import held_tensor
+from kolossos.model.linear import Linear
 from kolossos.model.part import ModelPart
 from kolossos.parallel.coordinates import coordinates_of, layers_of_stages
 from kolossos.parallel.mesh import Meshes
@@ -48,6 +50,9 @@ class Pipeline:
         self._layout, self._dtype = layout, dtype
         self._group = meshes.ranks["pp"].get_group()
         self._stages = [_Stage(part, dtype) for part in parts]
+        for module in (module for part in parts for module in part.modules()):
+            if isinstance(module, Linear | Experts):
+                module.cast_again = True
         self._first = meshes.place["pp"]
         self._schedules: dict[tuple[int, bool], tuple[_PipelineSchedule, list[PipelineStage]]] = {}
         tied = parts[0].spec.tied_embeddings
@@ -82,7 +87,6 @@ class Pipeline:
         self._run(schedule.step, tokens_BS, targets_BS, document_BS, losses)
         for stage in self._stages:
             stage.router_loss, stage.routers = None, None
-        self._add_up_tied()
         return Passed([x.detach() for x in losses], routers)
 
     @torch.no_grad()
@@ -153,7 +157,7 @@ class Pipeline:
             group=self._group,
         )
 
-    def _add_up_tied(self) -> None:
+    def add_up_tied(self) -> None:
         """The first and the last stage each have a part of the gradient of a tied embedding: both get the sum."""
         for embedding in self._tied:
             gradient = embedding.weight.grad

@@ -21,6 +21,8 @@ def require_takes_survival(layout: Layout) -> None:
         raise InputError(f"{key}: layout.dp_replicate = {layout.dp_replicate}: there must be 2 for one to leave")
     if layout.pp > 1:
         raise InputError(f"{key} does not go with layout.pp = {layout.pp} yet; set it to 1")
+    if layout.sharding == "optimizer":
+        raise InputError(f"{key} does not go with layout.sharding = 'optimizer' yet; use 'gradients' or 'parameters'")
 
 
 def _reasons(layout: Layout, model: ModelSpec) -> Iterator[str]:
@@ -33,8 +35,6 @@ def _reasons(layout: Layout, model: ModelSpec) -> Iterator[str]:
             f"sharding = 'none' repeats every weight, but dp_shard = {layout.dp_shard} shards them; "
             "set dp_replicate in place of dp_shard"
         )
-    if layout.sharding == "optimizer" and layout.dp_shard > 1:
-        yield "sharding = 'optimizer' is not available for training yet; use 'gradients' or 'parameters'"
     pieces = layout.tp * layout.cp * (2 if layout.cp > 1 else 1)
     if layout.seq_len % pieces:
         yield (
@@ -102,7 +102,7 @@ def _about_stages(layout: Layout, model: ModelSpec) -> Iterator[str]:
     if layout.pp == 1:
         return
     sizes = [len(layers) for layers in layers_of_stages(model.n_layers, layout.pp * layout.vp)]
-    if 0 in sizes:
+    if 0 in sizes[1:-1]:  # the first and the last have embedding and output
         yield f"pp = {layout.pp} (times vp = {layout.vp}) leaves a stage without one of the {model.n_layers} layers"
     if layout.vp > 1 and layout.accumulation_steps % layout.pp:
         yield f"vp = {layout.vp} asks for micro-batches a step in multiples of pp = {layout.pp}"

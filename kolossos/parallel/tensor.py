@@ -35,7 +35,7 @@ def cut_weights(model: Decoder, mesh: DeviceMesh, whole_experts: bool) -> None:
         blocks = [layer.attention, layer.mlp, None if whole_experts else layer.moe]
         for block in (block for block in blocks if block is not None):
             _work_on_all_positions(block, group)
-    for module in model.modules():
+    for module in model.layers.modules():  # what is outside of layers FSDP cuts over these ranks, too
         for name, parameter in list(module.named_parameters(recurse=False)):
             if type(parameter) is nn.Parameter and not isinstance(module, Experts):
                 place(module, name, mesh, [Replicate()])

@@ -15,6 +15,7 @@ AXES = ("pp", "dp_replicate", "dp_shard", "cp", "tp")
 ONE_AXIS: list[dict[str, Any]] = [
     {"dp_shard": 2},
     {"dp_shard": 2, "sharding": "gradients"},
+    {"dp_shard": 2, "sharding": "optimizer"},
     {"dp_replicate": 2},
     {"tp": 2},
     {"tp": 2, "etp": 2},
@@ -24,6 +25,7 @@ ONE_AXIS: list[dict[str, Any]] = [
     {"cp": 2, "ep": 2},
     {"pp": 2},
     {"pp": 2, "vp": 2},
+    {"pp": 2, "vp": 3},  # of four layers: the first and the last chunk have none
 ]
 PRODUCTS_OF_FOUR: list[dict[str, Any]] = [
     {"dp_replicate": 2, "dp_shard": 2},
@@ -34,6 +36,8 @@ PRODUCTS_OF_FOUR: list[dict[str, Any]] = [
     {"pp": 2, "dp_shard": 2},
     {"pp": 2, "tp": 2},
     {"pp": 2, "cp": 2},
+    {"pp": 2, "dp_shard": 2, "sharding": "optimizer"},
+    {"tp": 2, "dp_shard": 2, "sharding": "optimizer"},
     {"pp": 2, "dp_shard": 2, "ep": 2},
     {"pp": 2, "vp": 2, "dp_shard": 2, "ep": 2},
     {"ep": 2, "dp_replicate": 2, "dp_shard": 2},
@@ -51,7 +55,7 @@ PRODUCTS_OF_EIGHT: list[dict[str, Any]] = [
     {"dp_replicate": 2, "tp": 2, "cp": 2, "etp": 2},
 ]
 CASES = [*ONE_AXIS, *PRODUCTS_OF_FOUR, *PRODUCTS_OF_EIGHT]
-QUICK = [*ONE_AXIS, PRODUCTS_OF_FOUR[5], PRODUCTS_OF_FOUR[10]]
+QUICK = [*ONE_AXIS, *(PRODUCTS_OF_FOUR[number] for number in (5, 8, 12))]
 
 
 def name_of(layout: dict[str, Any]) -> str:
@@ -100,7 +104,7 @@ def test_a_layout_trains_as_one_rank(layout: dict[str, Any], ranks: Callable[[in
     assert_as_one_rank(ranks(world(layout)), layout, "moe", "adamw", 3)
 
 
-@pytest.mark.parametrize("layout", [ONE_AXIS[0], PRODUCTS_OF_FOUR[1], ONE_AXIS[9]], ids=name_of)
+@pytest.mark.parametrize("layout", [ONE_AXIS[0], PRODUCTS_OF_FOUR[1], ONE_AXIS[10]], ids=name_of)
 def test_muon_and_a_dense_model_too(layout: dict[str, Any], ranks: Callable[[int], RankPool]) -> None:
     assert_as_one_rank(ranks(world(layout)), layout, "dense", "muon", 3)
 

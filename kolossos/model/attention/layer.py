@@ -64,7 +64,8 @@ class AttentionContext:
 class Attention(nn.Module):
     """q, k, v projections (with norms of q and k where the model has them), rotation, attention, output projection.
 
-    ``all_positions`` gives the keys or values [B, T, K, P] of all positions for those of the queries that are here.
+    ``all_positions`` gives the keys or values [B, T, K, P] of all positions for those of the queries that are here;
+    ``attend`` is training's attention (a trace puts the kernel of another device there).
     """
 
     def __init__(self, spec: ModelSpec):
@@ -77,6 +78,7 @@ class Attention(nn.Module):
         self.value = Linear(spec.dim, spec.n_kv_heads * spec.head_dim, spec.qkv_bias)
         self.output = Linear(spec.n_heads * spec.head_dim, spec.dim, spec.attn_output_bias)
         self.all_positions: Callable[[Tensor], Tensor] | None = None
+        self.attend = attend
         self.norm_whole = spec.qk_norm == "whole"
         self.query_norm = self.key_norm = self.sinks = None
         if spec.qk_norm is not None:
@@ -104,7 +106,7 @@ class Attention(nn.Module):
             out = masked_attention(q, k, v, self.scale, self.softcap, context.allowed_BST, sinks_H)
         else:
             reach = context.reach or Reach.of(length, None, x_BSD.device)
-            out = attend(q, k, v, self.scale, self.softcap, reach, sinks_H)
+            out = self.attend(q, k, v, self.scale, self.softcap, reach, sinks_H)
         return self.output(out.reshape(batch, length, -1))
 
     def normed(self, x_BSHP: Tensor, norm: RMSNorm | None) -> Tensor:

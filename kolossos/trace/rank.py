@@ -1,0 +1,135 @@
+"""The training step of one rank on fake tensors: the same modules, cuts and collectives that train on real ones."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
+
+from kolossos.model.chunks import Chunks, Held
+from kolossos.model.decoder import Decoder, Layer
+from kolossos.model.held import held_tensor
+from kolossos.model.part import ModelPart
+from kolossos.parallel.mesh import Meshes
+from kolossos.parallel.parallelize import parallelize
+from kolossos.parallel.sums import all_sums
+from kolossos.specs.run import RunSpec
+from kolossos.trace.attention import AttentionKernel
+from kolossos.trace.meter import Meter
+from kolossos.trace.world import axes_of_groups, without_a_vote
+from kolossos.train.optimizer import Optimizer
+from kolossos.train.precision import compute_dtype
+from kolossos.train.setup import pipeline_of
+from kolossos.train.step import MicroBatch, train_step
+
+WARM = 1
+"""Steps before the one that is counted: FSDP makes its buffers in the first."""
+
+Said = Callable[[str], None]
+
+
+@dataclass
+class Counts:
+    """What one rank does in one step.
+
+    flops: by kind (products, experts, attention, update). sent_bytes, calls: by (axis, collective).
+    weights_bytes, optimizer_bytes, gradient_bytes: held between steps (gradients: at the end of backward).
+    peak_bytes: the most that is alive at any moment, those among it.
+    """
+
+    flops: Counter[str] = field(default_factory=Counter)
+    sent_bytes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    weights_bytes: int = 0
+    optimizer_bytes: int = 0
+    gradient_bytes: int = 0
+    peak_bytes: int = 0
+
+
+def trace_rank(spec: RunSpec, parts: Sequence[ModelPart], passes: int, meshes: Meshes | None) -> Counts:
+    """Trace one step of ``passes`` micro-batches through ``parts`` of the model, as this rank of ``meshes``."""
+    meter = Meter(axes_of_groups(meshes))
+    dtype = compute_dtype(spec.layout.precision)
+    with torch.device("meta"):
+        decoders = [Decoder(spec.model, part) for part in parts]
+    for decoder in decoders:
+        parallelize(decoder, spec.layout, meshes)
+        decoder.set_recompute(spec.layout.recompute)
+        _take_kernel(decoder, meter)
+    model: Held = decoders[0] if len(decoders) == 1 else Chunks(decoders)
+    with FakeTensorMode(allow_non_fake_inputs=True), meter.resizing(), without_a_vote():
+        model.to_empty(device="cpu")
+        model.train()
+        optimizer = Optimizer(model, spec.optimizer, products=dtype)
+        held = {id(p): p for p in model.parameters()}
+        counts = Counts(
+            weights_bytes=_bytes_of(held.values()),
+            optimizer_bytes=_bytes_of(optimizer.state().values()),
+            gradient_bytes=_bytes_of(held.values()),
+        )
+        meter.hold(iter([*held.values(), *optimizer.state().values()]))
+        step = _Step(spec, model, optimizer, meshes, passes, dtype, meter)
+        with meter:
+            for _ in range(WARM):
+                step()
+            meter.flops.clear(), meter.sent_bytes.clear(), meter.calls.clear()
+            meter.peak_bytes = meter.alive_bytes
+            step()
+    counts.flops, counts.sent_bytes, counts.calls = meter.flops, meter.sent_bytes, meter.calls
+    counts.peak_bytes = meter.peak_bytes
+    return counts
+
+
+class _Step:
+    """One training step on tokens without numbers."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        model: Held,
+        optimizer: Optimizer,
+        meshes: Meshes | None,
+        passes: int,
+        dtype: torch.dtype,
+        meter: Meter,
+    ):
+        self._spec, self._model, self._optimizer, self._dtype, self._meter = spec, model, optimizer, dtype, meter
+        self._sums = all_sums(meshes)
+        self._pipeline = pipeline_of(spec, meshes, model, dtype)
+        self._passes = passes
+
+    def __call__(self) -> None:
+        layout = self._spec.layout
+        shape = layout.micro_batch_size, layout.seq_len
+        batches = [
+            MicroBatch(torch.empty(shape, dtype=torch.long), torch.empty(shape, dtype=torch.long))
+            for _ in range(self._passes)
+        ]
+
+        def at(part: str) -> None:
+            self._meter.phase = "update" if part == "update" else ""
+
+        train_step(
+            self._model,
+            self._optimizer,
+            batches,
+            n_targets=layout.global_batch_size * layout.seq_len,
+            losses=self._spec.loss,
+            dtype=self._dtype,
+            lr_factor=1.0,
+            sums=self._sums,
+            pipeline=self._pipeline,
+            at=at,
+        )
+
+
+def _take_kernel(decoder: Decoder, meter: Meter) -> None:
+    for number, layer in zip(decoder.part.layers, decoder.layers, strict=True):
+        assert isinstance(layer, Layer)
+        layer.attention.attend = AttentionKernel(decoder.spec.window_of(number), meter.count_flops)  # type: ignore[assignment]
+
+
+def _bytes_of(tensors: Sequence[Tensor]) -> int:  # type: ignore[type-arg]
+    return sum(held.numel() * held.element_size() for held in map(held_tensor, tensors))
