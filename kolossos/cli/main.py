@@ -18,6 +18,7 @@ from kolossos.cli.hardware import clusters, gpus
 from kolossos.cli.jobs.chaos import chaos
 from kolossos.cli.jobs.launch import launch
 from kolossos.cli.jobs.serve import serve
+from kolossos.cli.jobs.trace import trace
 from kolossos.cli.models import models
 from kolossos.cli.optimise import optimise
 from kolossos.cli.plan import plan
@@ -40,6 +41,7 @@ app.add_typer(notes.app, name="notes")
 app.command()(train)
 app.command()(launch)
 app.command()(chaos)
+app.command()(trace)
 app.command(name="eval")(evaluate)
 app.command()(chat)
 app.command()(complete)

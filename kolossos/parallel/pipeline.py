@@ -44,7 +44,10 @@ class Passed:
 
 
 class Pipeline:
-    """The stages that this rank holds of a model, and torch's schedules over them."""
+    """The stages that this rank holds of a model, and torch's schedules over them.
+
+    ends: the first and the last rank of the pipeline, where they share a tied embedding.
+    """
 
     def __init__(self, parts: Sequence[Decoder], layout: Layout, meshes: Meshes, dtype: torch.dtype):
         self._layout, self._dtype = layout, dtype
@@ -57,7 +60,7 @@ class Pipeline:
         self._schedules: dict[tuple[int, bool], tuple[_PipelineSchedule, list[PipelineStage]]] = {}
         tied = parts[0].spec.tied_embeddings
         self._tied = [part.embedding for part in parts if tied and (part.part.first or part.part.last)]
-        self._ends = _group_of_ends(layout, meshes.rank) if tied else None
+        self.ends = _group_of_ends(layout, meshes.rank) if tied else None
 
     @property
     def has_last(self) -> bool:
@@ -162,20 +165,18 @@ class Pipeline:
         for embedding in self._tied:
             gradient = embedding.weight.grad
             assert gradient is not None
-            dist.all_reduce(held_tensor(gradient), group=self._ends)
+            dist.all_reduce(held_tensor(gradient), group=self.ends)
 
 
 def _group_of_ends(layout: Layout, rank: int) -> dist.ProcessGroup | None:
-    """The group of this rank with its like at the other end of the pipeline; all ranks make all groups together."""
-    mine = None
+    """The group of this rank with its like at the other end of the pipeline; None in the middle."""
     per_stage = layout.world_size // layout.pp
-    for first in range(per_stage):
-        ranks = [first, first + (layout.pp - 1) * per_stage]
-        group = dist.new_group(ranks)
-        if rank in ranks:
-            assert isinstance(group, dist.ProcessGroup)
-            mine = group
-    return mine
+    stage, place = divmod(rank, per_stage)
+    if stage not in (0, layout.pp - 1):
+        return None
+    group = dist.new_group([place, place + (layout.pp - 1) * per_stage], use_local_synchronization=True)
+    assert isinstance(group, dist.ProcessGroup)
+    return group
 
 
 class _Stage(nn.Module):

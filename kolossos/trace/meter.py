@@ -6,7 +6,7 @@ to all: the rows for others) puts on the wire for one rank, as the planner count
 
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,11 +41,16 @@ class Meter(TorchDispatchMode):
         self._axes = axes
         self._storages: weakref.WeakKeyDictionary[torch.UntypedStorage, _Held] = weakref.WeakKeyDictionary()
 
+    def begin(self) -> None:
+        """Forget what was counted; what is alive stays alive."""
+        self.flops, self.sent_bytes, self.calls = Counter(), Counter(), Counter()
+        self.peak_bytes = self.alive_bytes
+
     def count_flops(self, kind: str, flops: int) -> None:
         """Add what an operator without a formula takes."""
         self.flops[kind] += flops
 
-    def hold(self, tensors: Iterator[Tensor]) -> None:
+    def hold(self, tensors: Iterable[Tensor]) -> None:
         """Count the bytes of tensors that were there before."""
         for tensor in tensors:
             self._hold(tensor)

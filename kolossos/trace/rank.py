@@ -1,7 +1,7 @@
 """The training step of one rank on fake tensors: the same modules, cuts and collectives that train on real ones."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +14,8 @@ from kolossos.model.held import held_tensor
 from kolossos.model.part import ModelPart
 from kolossos.parallel.mesh import Meshes
 from kolossos.parallel.parallelize import parallelize
-from kolossos.parallel.sums import all_sums
+from kolossos.parallel.pipeline import Pipeline
+from kolossos.parallel.sums import RankSums, all_sums
 from kolossos.specs.run import RunSpec
 from kolossos.trace.attention import AttentionKernel
 from kolossos.trace.meter import Meter
@@ -23,9 +24,6 @@ from kolossos.train.optimizer import Optimizer
 from kolossos.train.precision import compute_dtype
 from kolossos.train.setup import pipeline_of
 from kolossos.train.step import MicroBatch, train_step
-
-WARM = 1
-"""Steps before the one that is counted: FSDP makes its buffers in the first."""
 
 Said = Callable[[str], None]
 
@@ -50,7 +48,8 @@ class Counts:
 
 def trace_rank(spec: RunSpec, parts: Sequence[ModelPart], passes: int, meshes: Meshes | None) -> Counts:
     """Trace one step of ``passes`` micro-batches through ``parts`` of the model, as this rank of ``meshes``."""
-    meter = Meter(axes_of_groups(meshes))
+    axes = axes_of_groups(meshes)
+    meter = Meter(axes)
     dtype = compute_dtype(spec.layout.precision)
     with torch.device("meta"):
         decoders = [Decoder(spec.model, part) for part in parts]
@@ -69,58 +68,52 @@ def trace_rank(spec: RunSpec, parts: Sequence[ModelPart], passes: int, meshes: M
             optimizer_bytes=_bytes_of(optimizer.state().values()),
             gradient_bytes=_bytes_of(held.values()),
         )
-        meter.hold(iter([*held.values(), *optimizer.state().values()]))
-        step = _Step(spec, model, optimizer, meshes, passes, dtype, meter)
+        meter.hold([*held.values(), *optimizer.state().values()])
+        pipeline = pipeline_of(spec, meshes, model, dtype)
+        if pipeline is not None and pipeline.ends is not None:
+            axes[pipeline.ends.group_name] = "pp"
+        step = _Step(spec, model, optimizer, all_sums(meshes), pipeline, meter)
         with meter:
-            for _ in range(WARM):
-                step()
-            meter.flops.clear(), meter.sent_bytes.clear(), meter.calls.clear()
-            meter.peak_bytes = meter.alive_bytes
-            step()
+            step(passes if pipeline else 1)  # FSDP makes its buffers in the first step, a pipeline its own
+            meter.begin()
+            step(passes)
     counts.flops, counts.sent_bytes, counts.calls = meter.flops, meter.sent_bytes, meter.calls
     counts.peak_bytes = meter.peak_bytes
     return counts
 
 
+@dataclass
 class _Step:
     """One training step on tokens without numbers."""
 
-    def __init__(
-        self,
-        spec: RunSpec,
-        model: Held,
-        optimizer: Optimizer,
-        meshes: Meshes | None,
-        passes: int,
-        dtype: torch.dtype,
-        meter: Meter,
-    ):
-        self._spec, self._model, self._optimizer, self._dtype, self._meter = spec, model, optimizer, dtype, meter
-        self._sums = all_sums(meshes)
-        self._pipeline = pipeline_of(spec, meshes, model, dtype)
-        self._passes = passes
+    spec: RunSpec
+    model: Held
+    optimizer: Optimizer
+    sums: RankSums
+    pipeline: Pipeline | None
+    meter: Meter
 
-    def __call__(self) -> None:
-        layout = self._spec.layout
+    def __call__(self, passes: int) -> None:
+        layout = self.spec.layout
         shape = layout.micro_batch_size, layout.seq_len
         batches = [
             MicroBatch(torch.empty(shape, dtype=torch.long), torch.empty(shape, dtype=torch.long))
-            for _ in range(self._passes)
+            for _ in range(passes)
         ]
 
         def at(part: str) -> None:
-            self._meter.phase = "update" if part == "update" else ""
+            self.meter.phase = "update" if part == "update" else ""
 
         train_step(
-            self._model,
-            self._optimizer,
+            self.model,
+            self.optimizer,
             batches,
             n_targets=layout.global_batch_size * layout.seq_len,
-            losses=self._spec.loss,
-            dtype=self._dtype,
+            losses=self.spec.loss,
+            dtype=compute_dtype(layout.precision),
             lr_factor=1.0,
-            sums=self._sums,
-            pipeline=self._pipeline,
+            sums=self.sums,
+            pipeline=self.pipeline,
             at=at,
         )
 
@@ -131,5 +124,5 @@ def _take_kernel(decoder: Decoder, meter: Meter) -> None:
         layer.attention.attend = AttentionKernel(decoder.spec.window_of(number), meter.count_flops)  # type: ignore[assignment]
 
 
-def _bytes_of(tensors: Sequence[Tensor]) -> int:  # type: ignore[type-arg]
+def _bytes_of(tensors: Iterable[Tensor]) -> int:
     return sum(held.numel() * held.element_size() for held in map(held_tensor, tensors))

@@ -61,7 +61,7 @@ def axes_of_groups(meshes: Meshes | None) -> dict[str, str]:
         return {}
     named = {"shard": "dp_shard"}
     axes: dict[str, str] = {}
-    for mesh in (meshes.ranks, meshes.weights, meshes.experts):
+    for mesh in (meshes.ranks, meshes.weights, meshes.experts, meshes.vocabulary):
         assert mesh.mesh_dim_names is not None
         for axis in mesh.mesh_dim_names:
             axes[mesh[axis].get_group().group_name] = named.get(axis, axis)

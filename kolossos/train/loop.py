@@ -80,6 +80,8 @@ class Loop:
         steps, evaluation, scored = spec.schedule.steps, None, False
         start_time = time.perf_counter()
         self.training.board.take()  # what was before counts as set-up, or restart
+        if self.crew is None and 0 < spec.checkpoint.every <= steps - done:
+            self.checkpoints.prepare(self.training.state())
         self._score_if_due(done)  # the part before this one may have ended in it
         while done < steps and not requested():
             step_time = time.perf_counter()

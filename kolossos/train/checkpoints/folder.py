@@ -25,7 +25,8 @@ PARTIAL = ".partial"
 
 
 class CheckpointFolder:
-    """The checkpoints of one run. With several ranks all call `newest_good`, `save` and `finish` together.
+    """The checkpoints of one run. With several ranks all call `newest_good`, `prepare`, `save` and `finish`
+    together.
 
     A checkpoint is there when it is committed. On this machine its folder is then renamed from ``.step-N.partial``; in
     a store that cannot rename, its ``checkpoint.json`` is written last. One rank commits, when every rank has left a
@@ -57,6 +58,7 @@ class CheckpointFolder:
         self._damaged: set[int] = set()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: tuple[int, Future[None]] | None = None
+        self._buffers: Future[None] | None = None
 
     def all(self) -> list[Checkpoint]:
         """Committed checkpoints, oldest first (`Checkpoint.damage` tells of the content)."""
@@ -79,6 +81,10 @@ class CheckpointFolder:
             say(f"{checkpoint.store} is damaged ({damage}); going back to {before}")
         return None
 
+    def prepare(self, state: dict[str, Tensor]) -> None:
+        """Make the buffers of the first `save` ahead of it, in the background: made by it, it would wait for them."""
+        self._buffers = self._writer.submit(self._staging.plan(state))
+
     def save(self, step: int, state: dict[str, Tensor], wait: bool = False) -> None:
         """Copy ``state`` and write it in the background; errors of the write before this one are raised here.
 
@@ -87,6 +93,9 @@ class CheckpointFolder:
         self.finish()
         if self._prepare(step):
             return
+        if self._buffers is not None:
+            self._buffers.result()
+            self._buffers = None
         shards = self._staging.copy(state)
         self._pending = step, self._writer.submit(self._write, step, shards)
         if wait:

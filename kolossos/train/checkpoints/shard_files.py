@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -64,10 +65,12 @@ def write_shards(file: BinaryIO, shards: Sequence[Shard]) -> dict[str, Any]:
     text += b" " * (-len(text) % 8)
     digest = hashlib.sha256()
     written = 0
-    for block in _blocks(len(text).to_bytes(8, "little") + text, ordered):
-        file.write(block)
-        digest.update(block)
-        written += len(block)
+    with ThreadPoolExecutor(1, thread_name_prefix="sha256") as beside:
+        for block in _blocks(len(text).to_bytes(8, "little") + text, ordered):
+            hashed = beside.submit(digest.update, block)  # while it is written
+            file.write(block)
+            hashed.result()
+            written += len(block)
     return {"bytes": written, "sha256": digest.hexdigest()}
 
 
