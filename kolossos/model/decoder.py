@@ -107,6 +107,7 @@ class Decoder(nn.Module):
             self.output = None if spec.tied_embeddings else Linear(spec.dim, spec.vocab_size)
         self.recompute_layers = False
         self.cut: SequenceCut = WHOLE
+        self.sharding = ""  # what of it is cut over ranks, as in Layout; nothing on one rank
         self.chunk_loss: ChunkLoss = chunk_loss
 
     def set_recompute(self, mode: Literal["none", "selective", "full"]) -> None:

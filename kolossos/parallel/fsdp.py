@@ -5,8 +5,8 @@ targets of the whole global batch already. What is gathered stays in the dtype o
 those of one rank. Every layout of several ranks passes here: it is what makes a weight whole for a layer, and what adds
 up the gradients of ranks with other tokens, those of cp among them.
 
-``sharding``: "parameters" are gathered again for each pass, "gradients" keep what forward gathered, "optimizer" gathers
-once a step and adds up gradients once a step (`reduce_gradients`).
+``sharding``: "parameters" are gathered again for each pass, with "gradients" once a step; with "optimizer" gradients
+are added up over ranks once a step, too (`end_of_backward`).
 """
 
 from typing import Any
@@ -36,22 +36,28 @@ def shard_parameters(model: Decoder, layout: Layout, meshes: Meshes) -> None:
         _shard(layer, weights, again)
     # the loss reads the output matrix after the forward pass of the whole, so what is outside of layers is kept
     _shard(model, _data(meshes.vocabulary), False)
+    model.sharding = layout.sharding
+    if layout.sharding == "gradients":
+        _keep_gathered(model, True)
     if layout.sharding == "optimizer":
         _set_once(model, True)
 
 
-def reduce_gradients(model: Held) -> None:
-    """Add up the gradients of a step over ranks, where this was not done for each micro-batch."""
+def end_of_backward(model: Held) -> None:
+    """Behind the last micro-batch of a step: add up what was not for each one, let go of weights that now change."""
     for decoder in decoders_of(model):
-        if not isinstance(decoder, FSDPModule) or not getattr(decoder, "gradients_once", False):
-            continue
-        _set_once(decoder, False)
-        state = fully_shard.state(decoder)  # type: ignore[attr-defined]
-        for one in state._state_ctx.all_states:  # as torch's pipelines end a step
-            for group in _groups(one):
-                group.post_backward()
-        state._root_post_backward_final_callback()
-        _set_once(decoder, True)
+        if decoder.sharding == "gradients":
+            for module in decoder.modules():
+                if isinstance(module, FSDPModule):
+                    module.reshard()
+        if decoder.sharding == "optimizer":
+            _set_once(decoder, False)
+            state = fully_shard.state(decoder)  # type: ignore[attr-defined]
+            for one in state._state_ctx.all_states:  # as torch's pipelines end a step
+                for group in _groups(one):
+                    group.post_backward()
+            state._root_post_backward_final_callback()
+            _set_once(decoder, True)
 
 
 def even_dim(shape: torch.Size, ranks: int) -> int:
@@ -82,11 +88,15 @@ def _shard(module: nn.Module, mesh: DeviceMesh, again: bool) -> None:
     module.set_force_sum_reduction_for_comms(True)  # gloo has no other
 
 
+def _keep_gathered(model: Decoder, keep: bool) -> None:
+    assert isinstance(model, FSDPModule)
+    model.set_reshard_after_backward(not keep)
+
+
 def _set_once(model: Decoder, once: bool) -> None:
     assert isinstance(model, FSDPModule)
-    model.gradients_once = once  # type: ignore[assignment]
+    _keep_gathered(model, once)
     model.set_requires_gradient_sync(not once)
-    model.set_reshard_after_backward(not once)
     model.set_is_last_backward(not once)
 
 

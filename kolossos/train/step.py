@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder, RouterLosses
-from kolossos.parallel.fsdp import reduce_gradients
+from kolossos.parallel.fsdp import end_of_backward
 from kolossos.parallel.pipeline import Pipeline
 from kolossos.parallel.sums import ALONE, RankSums
 from kolossos.specs.run import LossSpec
@@ -72,7 +72,7 @@ def train_step(
     else:
         totals = _through(pipeline, model, list(micro_batches), n_targets, losses)
     at("sums")
-    reduce_gradients(model)
+    end_of_backward(model)
     if pipeline is not None:
         pipeline.add_up_tied()
     loss, *of_router = sums.of_all(totals)

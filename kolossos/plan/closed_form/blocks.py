@@ -179,13 +179,22 @@ def _tp(setting: Setting) -> tuple[Column, Column]:
     size = tokens(layout) * setting.model.dim * BF16_BYTES
     once = gather_seconds(size, Group(layout.tp, np.ones(())), setting.hardware)
     active = (layout.tp > 1) * once
-    return 2 * active, (2 + (setting.sequence_parallel > 0)) * active
+    again = (setting.sequence_parallel > 0) * setting.software.gathers_again
+    return 2 * active, (2 + again) * active
 
 
 def _expert_tp(setting: Setting, forward: Column, backward: Column) -> tuple[Column, Column]:
     """Experts that are not cut (etp = 1) need no tp collectives of their own."""
     cut = setting.layout.etp > 1
-    return np.where(cut, forward * setting.model.top_k, 0.0), np.where(cut, backward * setting.model.top_k, 0.0)
+    copies = np.where(setting.software.etp_before_dispatch > 0, 1.0, setting.model.top_k)
+    return np.where(cut, forward * copies, 0.0), np.where(cut, backward * copies, 0.0)
+
+
+def dispatched_bytes(setting: Setting) -> Column:
+    """What one rank sends to all ranks of ep (itself among them) in one dispatch, and gets back in one combine."""
+    layout, model = setting.layout, setting.model
+    senders = np.where(setting.software.etp_before_dispatch > 0, 1.0, layout.etp)  # ranks that share those rows out
+    return expert_tokens(model, layout) / senders * model.expert_in * BF16_BYTES * has_experts(model)
 
 
 def _ring(setting: Setting, core: tuple[Column, Column]) -> tuple[tuple[Column, Column], tuple[Column, Column]]:
@@ -195,7 +204,8 @@ def _ring(setting: Setting, core: tuple[Column, Column]) -> tuple[tuple[Column, 
     block = tokens(layout) * width * BF16_BYTES
     hop = send_seconds(block, layout.tp * (layout.cp - 1), setting.hardware) * model.attention
     results = []
-    for seconds, tensors in ((core[0], 1.0), (core[1], 2.0)):
+    backward = 1.0 + setting.software.gathers_again  # keys and values once more, and their gradients
+    for seconds, tensors in ((core[0], 1.0), (core[1], backward)):
         talk = (layout.cp - 1) * hop * tensors
         exposed = np.maximum(talk - seconds * (layout.cp - 1) / layout.cp, 0.0)
         results.append((exposed, talk - exposed))
@@ -209,7 +219,7 @@ def _dispatch(setting: Setting) -> Column:
     of G places, top_k uniform choices hit G (1 - (1 - 1/G)^top_k).
     """
     layout, model = setting.layout, setting.model
-    sent = expert_tokens(model, layout) / layout.etp * model.expert_in * BF16_BYTES * has_experts(model)
+    sent = dispatched_bytes(setting)
     group = Group(layout.ep, layout.etp)
     inside = group.inside(setting.hardware)
     domains, k = layout.ep / inside, model.top_k

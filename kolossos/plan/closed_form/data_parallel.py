@@ -11,8 +11,7 @@ import numpy as np
 
 from kolossos.plan.choices import Sharding
 from kolossos.plan.closed_form.collectives import Group, gather_seconds, ring
-from kolossos.plan.closed_form.parameters import layer_parameters, stage_of_layers
-from kolossos.plan.closed_form.work import BF16_BYTES
+from kolossos.plan.closed_form.parameters import layer_parameters, stage_of_layers, vocabulary_copies
 from kolossos.plan.columns import Column
 from kolossos.plan.layers import Stages
 from kolossos.plan.schedules.schedule import Mask
@@ -61,12 +60,13 @@ def parameter_traffic(setting: Setting) -> Traffic:
     one, none = np.ones(()), np.zeros(())
     per_layer = layer_parameters(setting.model, layout)
     layer = stage_of_layers(per_layer, setting.model, one, none)
-    vocabulary = stage_of_layers(per_layer, setting.model, none, one)
+    copies = vocabulary_copies(setting)
+    vocabulary = stage_of_layers(per_layer, setting.model, none, one * copies)
     inner = layout.dp_shard * layout.cp
     expert_ranks = np.maximum(layout.tp * inner / (layout.ep * layout.etp), 1.0)
     shared = _rings(layer.shared, inner, layout.tp, setting)
     experts = _rings(layer.experts, expert_ranks, layout.ep * layout.etp, setting)
-    vocabularies = _rings(vocabulary.shared, inner, layout.tp, setting)
+    vocabularies = _rings(vocabulary.shared, inner * copies, layout.tp / copies, setting)
     return Traffic(shared[0] + experts[0], shared[1] + experts[1], *vocabularies)
 
 
@@ -79,7 +79,7 @@ def _rings(count: Column, size: Column, stride: Column, setting: Setting) -> tup
     whole = count * gradient_bytes
     among = 2 * gather_seconds(whole / size, replicas, hardware) * (layout.dp_replicate > 1) * (count > 0)
     scatter = shards.gather_seconds(whole) * present
-    gather = shards.gather_seconds(count * BF16_BYTES) * present
+    gather = shards.gather_seconds(count * setting.software.gather_bytes) * present
     sharded = layout.sharding > Sharding.NONE
     return np.where(sharded, gather, 0.0), np.where(sharded, scatter, 2.0 * scatter) + among
 

@@ -15,8 +15,9 @@ from kolossos.plan.columns import Column, Columns, LayoutColumns, ModelColumns
 from kolossos.plan.schedules import by_schedule
 from kolossos.plan.setting import Setting
 
-OPTIMIZER_STATE_BYTES = 12.0
-"""AdamW: fp32 master weights and two moments."""
+MASTER_BYTES = 4.0
+MOMENTS_BYTES = 8.0
+"""AdamW: two moments in fp32."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,21 @@ def memory_with(activations: ActivationBytes, setting: Setting, held: StageParam
     layout, sharding = setting.layout, setting.layout.sharding
     stage = setting.stages
     whole, shard = _spread(held or held_parameters(setting), setting)
+    used = setting.software.gather_bytes
     gathered = np.where(
-        sharding == Sharding.PARAMETERS, 2.0 * whole / np.maximum(stage.layers, 1.0) * (BF16_BYTES + 2.0), 0.0
+        sharding == Sharding.PARAMETERS, 2.0 * whole / np.maximum(stage.layers, 1.0) * (used + 2.0), 0.0
     )
+    # what is gathered in fp32 is the master copy where it is not another tensor
+    one_copy = (used > BF16_BYTES) & ((sharding == Sharding.NONE) | (sharding == Sharding.PARAMETERS))
     alive = by_schedule(layout, lambda one: one.in_flight, layout)
     per_layer = activations.kept * setting.software.activation_scale
     first = per_layer * (stage.layers * alive.first)
     last = per_layer * (stage.layers_last * alive.last) + activations.logits
     return MemoryColumns(
-        weights=np.where(sharding == Sharding.PARAMETERS, shard, whole) * BF16_BYTES,
+        weights=np.where(sharding == Sharding.PARAMETERS, shard, whole) * used,
         gradients=np.where(sharding >= Sharding.GRADIENTS, shard, whole) * setting.software.gradient_bytes,
-        optimizer=np.where(sharding >= Sharding.OPTIMIZER, shard, whole) * OPTIMIZER_STATE_BYTES,
+        optimizer=np.where(sharding >= Sharding.OPTIMIZER, shard, whole)
+        * (MOMENTS_BYTES + MASTER_BYTES * (1.0 - one_copy)),
         activations=first,
         logits=np.maximum(last - first, 0.0),
         buffers=gathered + activations.working,

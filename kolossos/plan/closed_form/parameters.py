@@ -93,5 +93,10 @@ def stage_of_layers(
 def held_parameters(setting: Setting) -> StageParameters:
     """Parameters of the fullest stage on one rank."""
     pipelined = setting.layout.pp > 1
-    vocabularies = np.where(pipelined, 1.0, 1.0 + setting.model.untied)
+    vocabularies = np.where(pipelined, 1.0, 1.0 + setting.model.untied) * vocabulary_copies(setting)
     return stage_parameters(setting.model, setting.layout, setting.stages.layers, vocabularies)
+
+
+def vocabulary_copies(setting: Setting) -> Column:
+    """How many times the tp-th part of a vocabulary matrix a rank uses: tp where it is whole on every rank of tp."""
+    return np.where(setting.software.vocabulary_parallel > 0, 1.0, setting.layout.tp)

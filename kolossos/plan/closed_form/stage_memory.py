@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kolossos.plan.closed_form.memory import activation_bytes, memory_with
-from kolossos.plan.closed_form.parameters import stage_parameters
+from kolossos.plan.closed_form.parameters import stage_parameters, vocabulary_copies
 from kolossos.plan.columns import scalar
 from kolossos.plan.layers import stage_layers
 from kolossos.plan.schedules import schedule_of_code
@@ -67,5 +67,6 @@ def _vocabularies(setting: Setting) -> float:
 
 
 def _parameters(setting: Setting, layers: float, vocabularies: float) -> float:
-    held = stage_parameters(setting.model, setting.layout, np.float64(layers), np.float64(vocabularies))  # pyright: ignore
+    used = np.float64(vocabularies) * vocabulary_copies(setting)
+    held = stage_parameters(setting.model, setting.layout, np.float64(layers), used)  # pyright: ignore
     return scalar(held.total)

@@ -35,6 +35,14 @@ class SoftwareGeneration(Spec):
     ep_deduplicates: bool = Field(default=False, description="a token goes once to each node (DeepEP, HybridEP)")
     schedules: list[str] = Field(description="of pipelines that it can run; names as in Layout")
     gradient_bytes: Literal[2, 4, 6] = 4
+    gather_bytes: Literal[2, 4] = Field(default=2, description="of a parameter on the wire and, gathered, in memory")
+    gathers_again: bool = Field(default=True, description="backward gathers inputs (tp) and keys (cp) anew: not kept")
+    vocabulary_parallel: bool = Field(
+        default=True, description="tp cuts embedding and output; else its ranks share them"
+    )
+    etp_before_dispatch: bool = Field(
+        default=False, description="cut experts (etp) get the tokens of all tp ranks, routed then; else routed rows"
+    )
     selective_linear: float = Field(default=0.0, ge=0, le=1, description="share of products that 'selective' repeats")
     selective_drops: float = Field(default=0.0, ge=0, le=1, description="share of cheap activations it does not keep")
     selective_attention: bool = Field(default=True, description="'selective' repeats the attention core")
@@ -113,6 +121,10 @@ class SoftwareColumns(Columns):
     ep_overlap: Column
     ep_deduplicates: Column
     gradient_bytes: Column
+    gather_bytes: Column
+    gathers_again: Column
+    vocabulary_parallel: Column
+    etp_before_dispatch: Column
     selective_linear: Column
     selective_drops: Column
     selective_attention: Column

@@ -13,6 +13,7 @@ from torch import Tensor
 from kolossos.model.decoder import Decoder, RouterLosses
 from kolossos.model.experts.routing import balance_loss
 from kolossos.model.held import held_tensor
+from kolossos.parallel.fsdp import end_of_backward
 from kolossos.parallel.sums import RankSums
 from kolossos.parallel.units import Unit
 from kolossos.specs.run import LossSpec
@@ -133,6 +134,7 @@ def _backward(work: Work, nats: Tensor, router: RouterLosses | None, tokens: flo
         objective = objective + (work.losses.balance * balance + work.losses.router_z * router.z) / shares
         parts += [balance.detach() / shares, router.z.detach() / shares, load_LE / shares]
     objective.backward()
+    end_of_backward(work.model)
     parts = work.sums.of_all(parts)
     gradients = []
     for parameter in work.model.parameters():
