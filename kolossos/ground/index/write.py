@@ -1,0 +1,254 @@
+"""Writing to an index in a folder.
+
+A batch is acknowledged when its vectors are on the disk and its words are committed there (tantivy flushes its files and
+then renames a new list of them into place): a process killed at any moment leaves what was acknowledged, and of the rest
+either a whole batch or nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kolossos.errors import InputError
+from kolossos.files import UNFINISHED_SUFFIX, disk_has_room
+from kolossos.ground.embed import Embedder
+from kolossos.ground.index.lexical import (
+    all_sources,
+    among,
+    deleted_share,
+    numbers,
+    open_lexical,
+    remove_other_generations,
+)
+from kolossos.ground.index.manifest import DENSE, LOCK, MANIFEST, Manifest, Model, only_writer, read_manifest, write_manifest
+from kolossos.ground.index.records import digest_number, key_number, pack
+from kolossos.ground.index.schema import documents, folded
+from kolossos.ground.index.vectors import VectorWriter
+from kolossos.ground.library import tantivy
+from kolossos.ground.passages import passages
+from kolossos.ground.source import Passage, Source
+from kolossos.ground.store import Counts
+from kolossos.ground.words import stemmed_as
+
+MEMORY_BYTES = 256 << 20  # of the writer's threads together
+THREADS = 2
+MOST_DELETED = 0.1  # a larger share of deleted passages is copied away at the end
+BEGUN = {LOCK, Manifest().lexical, MANIFEST + UNFINISHED_SUFFIX}  # what a process leaves that was ended at once
+
+
+class FolderStore:
+    """An index in a folder, made if there is none."""
+
+    def __init__(self, folder: Path, model_folder: Path | None = None) -> None:
+        """Prepare to write. ``model_folder``: a sentence-embedding model for a new index; an old one keeps its own.
+
+        Raises:
+            InputError: something else is in the folder, or the model is not the index's.
+        """
+        self._folder = folder
+        if (folder / MANIFEST).exists():
+            self._manifest, self._new = read_manifest(folder), False
+        else:
+            if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - BEGUN):
+                raise InputError(f"{folder} exists and holds no index; give an empty folder or a new name")
+            self._manifest, self._new = Manifest(), True
+        self._embedder = self._model(model_folder)
+
+    def _model(self, given: Path | None) -> Embedder | None:
+        known = self._manifest.model
+        if self._new or given is None:
+            if given is None and known is None:
+                return None
+            embedder = Embedder(given or known.folder)  # pyright: ignore[reportOptionalMemberAccess]
+            if known is None:
+                model = Model(str(embedder.folder.resolve()), embedder.identity, embedder.dimensions)
+                self._manifest = Manifest(model=model)
+        elif known is None:
+            raise InputError(f"{self._folder} was made without vectors; make a new index for --embed {given}")
+        else:
+            embedder = Embedder(given)
+        if self._manifest.model and embedder.identity != self._manifest.model.identity:
+            raise InputError(
+                f"{embedder.folder} is another model than the one of {self._folder} "
+                f"({self._manifest.model.folder}); make a new index"
+            )
+        return embedder
+
+    @contextmanager
+    def writing(self) -> Iterator["FolderWriter"]:
+        """Hold the index for writing."""
+        tantivy()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with only_writer(self._folder):
+            if self._new:
+                if (self._folder / MANIFEST).exists():
+                    raise InputError(f"{self._folder} was made by another process meanwhile; run the same command again")
+                open_lexical(self._folder / self._manifest.lexical, make=True)
+                write_manifest(self._folder, self._manifest)
+            writer = FolderWriter(self._folder, self._embedder)
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+
+class FolderWriter:
+    """The one who writes to a folder."""
+
+    def __init__(self, folder: Path, embedder: Embedder | None) -> None:
+        self._folder, self._embedder = folder, embedder
+        self._manifest = read_manifest(folder)
+        remove_other_generations(folder, self._manifest.lexical)
+        self._vectors = VectorWriter(folder / DENSE, embedder.dimensions) if embedder else None
+        self._open()
+
+    def _open(self) -> None:
+        self._index = open_lexical(self._folder / self._manifest.lexical)
+        try:
+            self._writer = self._index.writer(MEMORY_BYTES, THREADS)
+        except ValueError as error:
+            raise InputError(f"{self._folder} cannot be written: {' '.join(str(error).split())[:160]}") from None
+
+    def close(self) -> None:
+        """Let go; what was not committed is forgotten."""
+        self._writer = None
+
+    def write(self, sources: Sequence[Source], origin: str) -> Counts:
+        """See `StoreWriter`; of sources with one key the last counts."""
+        latest = {source.key: source for source in sources}
+        packed = {key: pack(source) for key, source in latest.items()}
+        digests = {key: digest_number(content) for key, content in packed.items()}
+        key_numbers = {key: key_number(key) for key in latest}
+        known = self._known(list(key_numbers.values()))
+        counts = Counts()
+        made: list[tuple[int, Any, Passage]] = []
+        replaced: list[int] = []
+        languages: set[str] = set()
+        for key, source in latest.items():
+            number = key_numbers[key]
+            if number in known:
+                if known[number] == digests[key]:
+                    counts.unchanged += 1
+                    continue
+                replaced.append(number)
+            cut = passages(source)
+            if not cut:
+                counts.removed += number in known
+                continue
+            counts.added += number not in known
+            counts.changed += number in known
+            languages.add(stemmed_as(source.language))
+            numbered = documents(cut, packed[key], number, digests[key], origin)
+            made += [(*each, passage) for each, passage in zip(numbered, cut, strict=True)]
+        if made or replaced:
+            self._keep_vectors([(number, passage) for number, _, passage in made])
+            self._keep_languages(languages)
+            self._remove(replaced)
+            for _, document, _ in made:
+                self._writer.add_document(document)
+            self._commit()
+        return counts
+
+    def delete(self, keys: Sequence[str] = (), author: str = "") -> int:
+        """See `StoreWriter`."""
+        before = self._count()
+        self._remove([key_number(key) for key in keys])
+        if author:
+            query = tantivy().Query.term_query(self._index.schema, "author", folded(author), "basic")
+            self._writer.delete_documents_by_query(query)
+        self._commit()
+        return before - self._count()
+
+    def keep_only(self, origin: str, seen: Sequence[np.ndarray]) -> int:
+        """See `StoreWriter`."""
+        library, schema = tantivy(), self._index.schema
+        query = library.Query.boolean_query(
+            [
+                (library.Occur.Must, library.Query.term_query(schema, "origin", origin, "basic")),
+                (library.Occur.Must, library.Query.term_query(schema, "first", 1)),
+            ]
+        )
+        present = np.array([key for (key,) in numbers(self._index.searcher(), query, ["key"])], np.uint64)
+        gone = np.setdiff1d(present, np.concatenate([*seen, np.zeros(0, np.uint64)]))
+        self._remove(gone.tolist())
+        if len(gone):
+            self._commit()
+        return len(gone)
+
+    def finish(self) -> None:
+        """Join files of vectors, and copy the words without what was deleted, if that is much: then results are those
+        of an index made from scratch."""
+        if self._vectors:
+            self._vectors.join(self._alive)
+        if deleted_share(self._folder / self._manifest.lexical) > MOST_DELETED:
+            self._copy()
+
+    def _remove(self, keys: list[int]) -> None:
+        """Remove what is in the index with these key numbers, at the next commit."""
+        if keys:
+            self._writer.delete_documents_by_query(among(self._index.schema, "key", keys))
+
+    def _copy(self) -> None:
+        """The words of all that is left as a new generation, which takes the place of this one at once."""
+        following = self._manifest.next_generation()
+        self._writer.wait_merging_threads()
+        searcher, schema = self._index.searcher(), self._index.schema
+        copy = open_lexical(self._folder / following.lexical, make=True)
+        writer = copy.writer(MEMORY_BYTES, THREADS)
+        for source, origin in all_sources(searcher, schema):
+            packed = pack(source)
+            made = documents(passages(source), packed, key_number(source.key), digest_number(packed), origin)
+            for _, document in made:
+                writer.add_document(document)
+        writer.commit()
+        writer.wait_merging_threads()
+        write_manifest(self._folder, following)
+        self._manifest = following
+        self._writer = None
+        remove_other_generations(self._folder, following.lexical)
+        self._open()
+
+    def _known(self, keys: list[int]) -> dict[int, int]:
+        """The digest of each key that is in the index."""
+        searcher = self._index.searcher()
+        if not searcher.num_docs:
+            return {}
+        return {key: digest for key, digest in numbers(searcher, among(self._index.schema, "key", keys), _KNOWN)}
+
+    def _alive(self, passage_numbers: list[int]) -> set[int]:
+        query = among(self._index.schema, "passage", passage_numbers)
+        return {number for (number,) in numbers(self._index.searcher(), query, ["passage"])}
+
+    def _keep_vectors(self, new: list[tuple[int, Passage]]) -> None:
+        if self._vectors and self._embedder:
+            with disk_has_room(self._folder, 2 * len(new) * self._embedder.dimensions):
+                texts = [embedded_text(passage) for _, passage in new]
+                self._vectors.add([number for number, _ in new], self._embedder.passages(texts))
+
+    def _keep_languages(self, languages: set[str]) -> None:
+        if not languages <= set(self._manifest.languages):
+            self._manifest = self._manifest.with_languages(languages)
+            write_manifest(self._folder, self._manifest)
+
+    def _commit(self) -> None:
+        try:
+            self._writer.commit()
+        except (ValueError, OSError) as error:
+            raise InputError(f"{self._folder} cannot be written: {' '.join(str(error).split())[:160]}") from None
+        self._index.reload()
+
+    def _count(self) -> int:
+        """Sources in the index."""
+        query = tantivy().Query.term_query(self._index.schema, "first", 1)
+        return self._index.searcher().search(query, 1, count=True).count
+
+
+_KNOWN = ("key", "digest")
+
+
+def embedded_text(passage: Passage) -> str:
+    """What a vector stands for: a passage, behind the title of its source."""
+    return f"{passage.source.title}. {passage.text}" if passage.source.title else passage.text
