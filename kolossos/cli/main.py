@@ -14,6 +14,8 @@ from kolossos.cli.chat import chat
 from kolossos.cli.complete import complete
 from kolossos.cli.evaluate import evaluate
 from kolossos.cli.export import export
+from kolossos.cli.ground.index import index
+from kolossos.cli.ground.search import search
 from kolossos.cli.hardware import clusters, gpus
 from kolossos.cli.jobs.chaos import chaos
 from kolossos.cli.jobs.launch import launch
@@ -47,6 +49,8 @@ app.command()(chat)
 app.command()(complete)
 app.command()(serve)
 app.command()(export)
+app.command()(index)
+app.command()(search)
 app.command()(calibrate)
 app.command()(models)
 app.command()(clusters)

@@ -47,7 +47,9 @@ def parse_query(text: str) -> Query:
         has_note=read.has_note,
     )
     if query == Query(text="", excluded=query.excluded):
-        raise InputError("the query is empty; give words, a \"phrase\", or a filter such as from:NAME or since:2024-01-31")
+        raise InputError(
+            'the query is empty; give words, a "phrase", or a filter such as from:NAME or since:2024-01-31'
+        )
     if query.since and query.until and query.since >= query.until:
         raise InputError(f"since:{read.given['since']} is not before until:{read.given['until']}")
     return query

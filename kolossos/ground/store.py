@@ -30,6 +30,11 @@ class Counts:
 class Store(Protocol):
     """An index to write to. One process at a time writes; others may read meanwhile."""
 
+    @property
+    def embedded(self) -> bool:
+        """Whether vectors are kept, which take longer to make than words."""
+        ...
+
     def writing(self) -> AbstractContextManager["StoreWriter"]:
         """Be the one who writes; InputError if another process is."""
         ...

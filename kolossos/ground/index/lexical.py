@@ -74,8 +74,7 @@ def _first_of(searcher: Any, index_schema: Any, keys: list[int]) -> dict[int, So
     addresses = [address for _, address in searcher.search(query, len(keys), count=False).hits]
     found = searcher.fast_field_values("key", addresses)
     return {
-        key: unpack(searcher.doc(address).get_first("record"))
-        for key, address in zip(found, addresses, strict=True)
+        key: unpack(searcher.doc(address).get_first("record")) for key, address in zip(found, addresses, strict=True)
     }
 
 
@@ -85,9 +84,7 @@ def all_sources(searcher: Any, index_schema: Any) -> Iterator[tuple[Source, str]
     first = library.Query.term_query(index_schema, "first", 1)
     step = (1 << 64) // SLICES
     for start in range(0, 1 << 64, step):
-        keys = library.Query.range_query(
-            index_schema, "key", library.FieldType.Unsigned, start, start + step - 1
-        )
+        keys = library.Query.range_query(index_schema, "key", library.FieldType.Unsigned, start, start + step - 1)
         query = library.Query.boolean_query([(library.Occur.Must, first), (library.Occur.Must, keys)])
         for _, address in searcher.search(query, max(searcher.num_docs, 1), count=False).hits:
             document = searcher.doc(address)

@@ -1,9 +1,9 @@
 """What lies in an index's folder, and who may write there.
 
-    index.json      version, the present generation of the lexical index, the embedding model, languages
-    lexical-N/      tantivy, generation N
-    dense/          usearch, a file a batch, and segments.json, which lists those that count
-    writer.lock     held by the one who writes
+index.json      version, the present generation of the lexical index, the embedding model, languages
+lexical-N/      tantivy, generation N
+dense/          usearch, a file a batch, and segments.json, which lists those that count
+writer.lock     held by the one who writes
 """
 
 import fcntl

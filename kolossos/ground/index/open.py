@@ -1,9 +1,10 @@
-"""An index, wherever it is, as a `Searcher`."""
+"""An index, wherever it is, to search in or to write to."""
 
 from pathlib import Path
 
 from kolossos.errors import InputError
 from kolossos.ground.source import Searcher
+from kolossos.ground.store import Store
 
 POSTGRES = ("postgresql://", "postgres://")
 
@@ -18,6 +19,22 @@ def open_index(place: str | Path) -> Searcher:
     from kolossos.ground.index.search import FolderSearcher
 
     return FolderSearcher(Path(place))
+
+
+def open_store(place: str, model_folder: Path | None = None) -> Store:
+    """The index in a folder or a database, to write to; a new one if there is none there. InputError for what is none.
+
+    Args:
+        model_folder: a sentence-embedding model, for a new index; an old one keeps the one that it was made with.
+    """
+    if place.startswith(POSTGRES):
+        from kolossos.ground.postgres.write import PostgresStore
+
+        return PostgresStore(place, model_folder)
+    check_place(place)
+    from kolossos.ground.index.write import FolderStore
+
+    return FolderStore(Path(place), model_folder)
 
 
 def check_place(place: str | Path) -> None:

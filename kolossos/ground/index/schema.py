@@ -49,7 +49,7 @@ def documents(cut: list[Passage], packed: bytes, key: int, digest: int, origin: 
         document.add_unsigned("digest", digest)
         document.add_unsigned("start", passage.start)
         document.add_unsigned("end", passage.end)
-        document.add_unsigned("noted", 1 if source.notes else 0)
+        document.add_unsigned("noted", 1 if source.notes and source.kind != "note" else 0)
         if place == 0:
             document.add_unsigned("first", 1)
             document.add_bytes("record", packed)
@@ -133,7 +133,7 @@ class Asked:
             self._library.FieldType.Integer,
             microseconds(query.since) if query.since else None,
             microseconds(query.until) if query.until else None,
-            include_upper=False,
+            include_upper=query.until is None,  # an open end must say so
         )
 
     def _phrase(self, text: str) -> Any:
@@ -158,4 +158,3 @@ class Asked:
 
 def _names(query: Query) -> tuple[tuple[str, str], ...]:
     return (("author", folded(query.author)), ("language", query.language), ("kind", query.kind))
-

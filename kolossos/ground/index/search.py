@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from kolossos.errors import InputError
 from kolossos.ground.embed import Embedder
 from kolossos.ground.fusion import Found, fuse
-from kolossos.ground.index.lexical import numbers, open_lexical, passage_at
+from kolossos.ground.index.lexical import open_lexical, passage_at
 from kolossos.ground.index.manifest import DENSE, MANIFEST, Manifest, read_manifest
 from kolossos.ground.index.schema import Asked
 from kolossos.ground.index.vectors import SEGMENTS, VectorReader
 from kolossos.ground.source import Hit, Query
-from kolossos.errors import InputError
 
 DEPTH = 100  # of each list, at least
 BRUTE_BELOW = 20_000  # passages that pass the filters are compared one by one
@@ -43,7 +43,9 @@ class FolderSearcher:
         if self._embedder is None and model is not None:
             embedder = Embedder(model.folder)
             if embedder.identity != model.identity:
-                raise InputError(f"{model.folder} has changed since {self._folder} was made with it; make the index again")
+                raise InputError(
+                    f"{model.folder} has changed since {self._folder} was made with it; make the index again"
+                )
             self._embedder = embedder
         return self._embedder
 

@@ -23,7 +23,16 @@ from kolossos.ground.index.lexical import (
     open_lexical,
     remove_other_generations,
 )
-from kolossos.ground.index.manifest import DENSE, LOCK, MANIFEST, Manifest, Model, only_writer, read_manifest, write_manifest
+from kolossos.ground.index.manifest import (
+    DENSE,
+    LOCK,
+    MANIFEST,
+    Manifest,
+    Model,
+    only_writer,
+    read_manifest,
+    write_manifest,
+)
 from kolossos.ground.index.records import digest_number, key_number, pack
 from kolossos.ground.index.schema import documents, folded
 from kolossos.ground.index.vectors import VectorWriter
@@ -57,6 +66,11 @@ class FolderStore:
             self._manifest, self._new = Manifest(), True
         self._embedder = self._model(model_folder)
 
+    @property
+    def embedded(self) -> bool:
+        """Whether vectors are kept."""
+        return self._embedder is not None
+
     def _model(self, given: Path | None) -> Embedder | None:
         known = self._manifest.model
         if self._new or given is None:
@@ -85,7 +99,9 @@ class FolderStore:
         with only_writer(self._folder):
             if self._new:
                 if (self._folder / MANIFEST).exists():
-                    raise InputError(f"{self._folder} was made by another process meanwhile; run the same command again")
+                    raise InputError(
+                        f"{self._folder} was made by another process meanwhile; run the same command again"
+                    )
                 open_lexical(self._folder / self._manifest.lexical, make=True)
                 write_manifest(self._folder, self._manifest)
             writer = FolderWriter(self._folder, self._embedder)

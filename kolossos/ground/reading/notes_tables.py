@@ -63,7 +63,9 @@ def notes_by_post(folder: Path) -> dict[str, tuple[Note, ...]]:
         if note.text:
             found[post].append(note)
     oldest = datetime.min.replace(tzinfo=UTC)
-    return {post: tuple(sorted(notes, key=lambda note: (note.date or oldest, note.id))) for post, notes in found.items()}
+    return {
+        post: tuple(sorted(notes, key=lambda note: (note.date or oldest, note.id))) for post, notes in found.items()
+    }
 
 
 def _notes(folder: Path) -> Iterator[tuple[str, str, Note]]:

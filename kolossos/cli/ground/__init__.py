@@ -1,0 +1,1 @@
+"""The commands of search and of answers that quote: a file each."""
