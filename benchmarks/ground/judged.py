@@ -1,9 +1,9 @@
 """Sets of questions whose answers are known, as sources and judgements; and what is measured with them.
 
-XQuAD: a paragraph is relevant if the question was written for it. CLIMATE-FEVER: an evidence sentence is relevant if it is
-labelled as supporting or refuting the claim; the corpus are all evidence sentences. Cranfield: by its grades. Half of each
-set, by a hash of what groups its questions (article, claim, query), is for choices ("tuned"); the other is not looked at
-when choosing ("held out").
+XQuAD: a paragraph is relevant if the question was written for it. CLIMATE-FEVER: an evidence sentence is relevant if
+it is labelled as supporting or refuting the claim; the corpus are all evidence sentences. Cranfield: by its grades.
+Half of each set, by a hash of what groups its questions (article, claim, query), is for choices ("tuned"); the other
+is not looked at when choosing ("held out").
 """
 
 import hashlib

@@ -2,8 +2,9 @@
 
 python benchmarks/ground/retrieval.py --data FOLDER --embed MODEL [--cranfield FOLDER] [--write]
 
-FOLDER holds xquad.en.json and climate-fever.jsonl, each used if it is there. The whole way is measured: sources into an
-index on the disk, questions through its searcher. Vectors of sources are in the index; those of questions are made once.
+FOLDER holds xquad.en.json and climate-fever.jsonl, each used if it is there. The whole way is measured: sources into
+an index on the disk, questions through its searcher. Vectors of sources are in the index; those of questions are made
+once.
 """
 
 import argparse

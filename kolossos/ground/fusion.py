@@ -1,9 +1,10 @@
 """One order out of two: by words (BM25) and by meaning (cosine of vectors).
 
-score = w * lexical / best lexical + (1 - w) * cosine, for everything that either list found. Scores say more than ranks:
-a clear winner stays one. BM25 has no scale of its own, so the best of the query is 1; the cosine has one, and keeps it
-(the form that Bruch, Gai and Ingber 2022, "An analysis of fusion functions for hybrid retrieval", find best: a convex
-combination, robust to how each part is scaled). The weight was chosen on one half of two data sets; see docs/ground.md.
+score = w * lexical / best lexical + (1 - w) * cosine, for everything that either list found. Scores say more than
+ranks: a clear winner stays one. BM25 has no scale of its own, so the best of the query is 1; the cosine has one, and
+keeps it (the form that Bruch, Gai and Ingber 2022, "An analysis of fusion functions for hybrid retrieval", find best:
+a convex combination, robust to how each part is scaled). The weight was chosen on one half of two data sets; see
+docs/ground.md.
 """
 
 from collections.abc import Mapping, Sequence

@@ -30,7 +30,8 @@ class _Read:
 def parse_query(text: str) -> Query:
     """The query that ``text`` says; InputError for an operator whose value means nothing, or for no query at all.
 
-    As on X, ``since:`` includes the day and ``until:`` does not. What looks like an operator and is none (``10:30``, ``https://``) is a word.
+    As on X, ``since:`` includes the day and ``until:`` does not. What looks like an operator and is none (``10:30``,
+    ``https://``) is a word.
     """
     read = _Read()
     for part in _PART.finditer(text):

@@ -53,7 +53,7 @@ def matches(text: str, query: Query, language: str = "") -> list[Span]:
 
 
 def snippet(passage: Passage, query: Query, width: int = WIDTH) -> Snippet:
-    """The stretch of a passage with the most different words of the query, about ``width`` characters of whole words."""
+    """The stretch of a passage with the most different words of the query: whole words, about ``width`` characters."""
     text = passage.source.text
     found = [
         (passage.start + start, passage.start + end)

@@ -1,8 +1,8 @@
 """Text as the terms that are searched: one rule for what is indexed, what is asked, and what a snippet marks.
 
-Two forms of a text: its *words* (as written, lower case, accents folded), by which phrases and exclusions are exact, and
-its *stems* without function words, by which texts are ranked. Writing without spaces between words (Chinese, Japanese,
-Thai and their like) is searched by its characters: a run of them is a phrase.
+Two forms of a text: its *words* (as written, lower case, accents folded), by which phrases and exclusions are exact,
+and its *stems* without function words, by which texts are ranked. Writing without spaces between words (Chinese,
+Japanese, Thai and their like) is searched by its characters: a run of them is a phrase.
 """
 
 import re

@@ -70,7 +70,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise InputError(f"{path} is of another program; give the folder of an index, or make a new one elsewhere")
     if found.get("version") != VERSION:
         raise InputError(
-            f"{folder} is an index of version {found.get('version')}; this program reads version {VERSION}: make it again"
+            f"{folder} is an index of version {found.get('version')}, and this program reads version {VERSION}; "
+            f"make the index again"
         )
     try:
         model = Model(**found["model"]) if found["model"] else None

@@ -1,8 +1,8 @@
 """Vectors of passages on the disk: immutable usearch files, mapped by readers, joined as they grow in number.
 
 A file is listed (segments.json) before the words of its passages are committed. A vector whose passage is not in the
-lexical index, because that commit never came or because the passage was deleted, is never shown: it is left behind when
-files are joined.
+lexical index, because that commit never came or because the passage was deleted, is never shown: it is left behind
+when files are joined.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Writing to an index in a folder.
 
-A batch is acknowledged when its vectors are on the disk and its words are committed there (tantivy flushes its files and
-then renames a new list of them into place): a process killed at any moment leaves what was acknowledged, and of the rest
-either a whole batch or nothing.
+A batch is acknowledged when its vectors are on the disk and its words are committed there (tantivy flushes its files
+and then renames a new list of them into place): a process killed at any moment leaves what was acknowledged, and of
+the rest either a whole batch or nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -119,6 +119,7 @@ class FolderWriter:
         self._manifest = read_manifest(folder)
         remove_other_generations(folder, self._manifest.lexical)
         self._vectors = VectorWriter(folder / DENSE, embedder.dimensions) if embedder else None
+        self._writer: Any = None
         self._open()
 
     def _open(self) -> None:

@@ -1,7 +1,7 @@
 """The posts of a Mastodon account out of the archive that it gives its owner: outbox.json, alone or in its archive.
 
-Posts that are public or unlisted are read; those to followers or to single people, and what others wrote (boosts), are
-left out and counted. Nothing else of an archive (likes, bookmarks, the account's keys) is read.
+Posts that are public or unlisted are read; those to followers or to single people, and what others wrote (boosts),
+are left out and counted. Nothing else of an archive (likes, bookmarks, the account's keys) is read.
 """
 
 import io

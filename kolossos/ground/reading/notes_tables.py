@@ -1,7 +1,7 @@
 """Community Notes out of the public tables: each note a source, and its text and status on the post that it is about.
 
-A folder holds notes*.tsv (also .tsv.gz, .parquet) and, where it is known, noteStatusHistory*.tsv; the texts of posts are
-no part of the public tables, so posts*.jsonl beside them may give them (id or tweetId, text, ...).
+A folder holds notes*.tsv (also .tsv.gz, .parquet) and, where it is known, noteStatusHistory*.tsv; the texts of posts
+are no part of the public tables, so posts*.jsonl beside them may give them (id or tweetId, text, ...).
 """
 
 import html
