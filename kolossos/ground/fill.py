@@ -46,7 +46,7 @@ def fill(
         told: hears of every acknowledged batch.
     """
     if not inputs and not delete:
-        raise InputError("nothing to do; give folders or files to index, or --delete KEY")
+        raise InputError("nothing to do; give folders or files to index, or keys to delete")
     for argument in inputs:
         check_input(argument)
     reading = known_notes(inputs, Reading(options))
@@ -105,6 +105,6 @@ def _delete(writer: StoreWriter, asked: Sequence[str]) -> int:
         name = each.removeprefix("author:")
         count = writer.delete(author=name) if name != each else writer.delete(keys=[each])
         if not count:
-            raise InputError(f"--delete {each}: nothing in the index has that {'author' if name != each else 'key'}")
+            raise InputError(f"{each}: nothing in the index has that {'author' if name != each else 'key'}")
         removed += count
     return removed

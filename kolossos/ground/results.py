@@ -47,9 +47,9 @@ def find(
         now: the moment from which age is counted.
     """
     if count < 1:
-        raise InputError(f"--count {count}: expected 1 or more")
+        raise InputError(f"count {count}: expected 1 or more")
     if recency_days is not None and not recency_days > 0:
-        raise InputError(f"--recency {recency_days:g}: expected days, more than 0")
+        raise InputError(f"recency of {recency_days:g} days: expected more than 0")
     depth = max(LOOKED_AT if recency_days is None else LOOKED_AT_FOR_RECENCY, 4 * count)
     hits = searcher.search(query, depth if fold or recency_days is not None else count)
     if recency_days is not None:

@@ -59,7 +59,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no index; make one with: kolossos index SOURCES --out {folder}") from None
+        raise InputError(f"{folder} holds no index; kolossos index makes one") from None
     except NotADirectoryError:
         raise InputError(f"{folder} is a file; give the folder of an index") from None
     except OSError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kolossos.ground.source import Note, Passage, Source
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -20,7 +21,7 @@ def pack(source: Source) -> bytes:
         fields["date"] = source.date.isoformat()
     if source.notes:
         fields["notes"] = [[n.id, n.text, n.status, n.date.isoformat() if n.date else None] for n in source.notes]
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _ENCODER.encode(fields).encode("utf-8", "replace")
 
 
 def unpack(content: bytes) -> Source:

@@ -97,9 +97,11 @@ class FolderSearcher:
         return passing
 
     def _newest(self, asked: Asked, count: int) -> list[Hit]:
-        hits = self._searcher.search(asked.filtered(), count, count=False, order_by_field="date").hits
-        passages = self._searcher.fast_field_values("passage", [address for _, address in hits])
-        self._addresses |= dict(zip(passages, (address for _, address in hits), strict=True))
+        hits = self._searcher.search(asked.filtered(), count + DEPTH, count=False, order_by_field="date").hits
+        numbered = self._searcher.fast_field_values("passage", [address for _, address in hits])
+        self._addresses |= dict(zip(numbered, (address for _, address in hits), strict=True))
+        dates = dict(zip(numbered, (date for date, _ in hits), strict=True))
+        passages = sorted(dates, key=lambda p: (dates[p] is None, -(dates[p] or 0), p))[:count]
         return [
             Hit(hit.passage, 1 / rank, {"newest": rank})
             for rank, hit in enumerate(self._hits([Found(p, 0, 0, None, None, None) for p in passages]), start=1)

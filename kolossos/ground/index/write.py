@@ -81,7 +81,7 @@ class FolderStore:
                 model = Model(str(embedder.folder.resolve()), embedder.identity, embedder.dimensions)
                 self._manifest = Manifest(model=model)
         elif known is None:
-            raise InputError(f"{self._folder} was made without vectors; make a new index for --embed {given}")
+            raise InputError(f"{self._folder} was made without vectors; make a new index with {given}")
         else:
             embedder = Embedder(given)
         if self._manifest.model and embedder.identity != self._manifest.model.identity:

@@ -31,9 +31,9 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if self.bad_lines not in get_args(BadLines):
-            raise InputError(f"--bad-lines {self.bad_lines}: expected refuse or skip")
+            raise InputError(f"bad lines {self.bad_lines!r}: expected refuse or skip")
         if self.language and not (self.language.isalpha() and len(self.language) in (2, 3)):
-            raise InputError(f"--language {self.language}: expected a code such as en")
+            raise InputError(f"language {self.language!r}: expected a code such as en")
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,5 @@ class Reading:
     def bad(self, error: InputError) -> None:
         """A record that cannot be read."""
         if self.options.bad_lines == "refuse":
-            raise InputError(f"{error} (--bad-lines skip leaves such records out)") from None
+            raise InputError(f"{error}; or let bad lines be skipped") from None
         self.left_out["bad_line"] += 1

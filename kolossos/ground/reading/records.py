@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from kolossos.data.document import Facts, as_date
+from kolossos.data.document import AUTHOR_KEYS, DATE_KEYS, ID_KEYS, URL_KEYS, Facts, as_date
 from kolossos.data.documents.clean import clean
 from kolossos.data.records import MISSING, value_at
 from kolossos.errors import InputError, nearest
@@ -16,6 +16,8 @@ from kolossos.ground.source import Source
 TEXT_KEYS = ("text", "full_text", "content", "body", "summary")
 TITLE_KEYS = ("title", "headline")
 LANGUAGE_KEYS = ("language", "lang")
+FACT_NAMES = (ID_KEYS, AUTHOR_KEYS, URL_KEYS, DATE_KEYS)
+_PLAIN = (str, int, type(None))
 BLUESKY_POST = "app.bsky.feed.post"
 PRIVATE = ("private", "direct", "followers", "limited", "protected")
 
@@ -33,7 +35,7 @@ def source_of(record: object, place: str, number: int, reading: Reading) -> Sour
         return None
     if "value" in record and isinstance(record["value"], Mapping) and "uri" in record:
         record = {**record["value"], "uri": record["uri"]}  # as com.atproto.repo.listRecords gives them
-    if str(record.get("$type", "")).startswith("app.bsky."):
+    if "$type" in record and str(record["$type"]).startswith("app.bsky."):
         return _bluesky(record, f"{place}:{number}", reading)
     if record.get("visibility") in PRIVATE or record.get("protected") is True:
         reading.left_out["private"] += 1
@@ -43,7 +45,7 @@ def source_of(record: object, place: str, number: int, reading: Reading) -> Sour
 
 def _usual(record: Mapping[str, Any], place: str, number: int, reading: Reading) -> Source | Gone | None:
     options = reading.options
-    facts = Facts.of_record(record)
+    facts = _facts(record)
     key = facts.id or f"{place}:{number}"
     if record.get("deleted") is True:
         return Gone(key)
@@ -51,7 +53,7 @@ def _usual(record: Mapping[str, Any], place: str, number: int, reading: Reading)
     if value is MISSING:
         wanted = options.text_key or " or ".join(TEXT_KEYS[:4])
         known = nearest(wanted, [n for n in record if isinstance(n, str) and n.isprintable()][:20])
-        reading.bad(InputError(f"{place}:{number}: no key {wanted}{known} (see --text-key)"))
+        reading.bad(InputError(f"{place}:{number}: no key {wanted}{known}; name the one that holds the text"))
         return None
     if not isinstance(value, str) or not value.strip():
         reading.left_out["no_text"] += 1
@@ -65,9 +67,9 @@ def _usual(record: Mapping[str, Any], place: str, number: int, reading: Reading)
     return Source(
         key=key,
         kind=kind if kind in KINDS else "document" if title else "post",
-        text=clean(value),
-        title=clean(title),
-        author=clean(facts.author or "") or options.author,
+        text=cleaned(value),
+        title=cleaned(title),
+        author=cleaned(facts.author or "") or options.author,
         date=moment(facts.date),
         address=facts.url or "",
         language=language_code(_first_text(record, LANGUAGE_KEYS)) or options.language,
@@ -91,12 +93,27 @@ def _bluesky(record: Mapping[str, Any], place: str, reading: Reading) -> Source 
     return Source(
         key=uri or str(record.get("cid") or place),
         kind="post",
-        text=clean(text),
+        text=cleaned(text),
         author=str(record.get("author") or "") or author or reading.options.author,
         date=moment(as_date(record.get("createdAt"))),
         address=f"https://bsky.app/profile/{author}/post/{number}" if number else "",
         language=language_code(str(first)) or reading.options.language,
     )
+
+
+def cleaned(text: str) -> str:
+    """`clean`, at once for what is clean."""
+    return text.rstrip() if text.isprintable() else clean(text)
+
+
+def _facts(record: Mapping[str, Any]) -> Facts:
+    """`Facts.of_record`, at once for the usual case: text and numbers, and a date in ISO 8601."""
+    found = [next((v for name in names if (v := record.get(name)) not in (None, "")), None) for names in FACT_NAMES]
+    number, author, url, date = found
+    iso = date is None or (type(date) is str and len(date) > 9 and date[4] == "-" == date[7] and " " not in date)
+    if iso and all(each is None or type(each) is str for each in (author, url)) and type(number) in _PLAIN:
+        return Facts(None if number is None else str(number), author, url, date)
+    return Facts.of_record(record)
 
 
 def moment(date: str | None) -> datetime | None:
@@ -112,6 +129,8 @@ def moment(date: str | None) -> datetime | None:
 
 def language_code(given: str) -> str:
     """``en`` of ``en-GB``; nothing of what says that it is unknown (``und``, ``zxx``) or is no code."""
+    if len(given) == 2 and given.isalpha() and given.islower():
+        return given
     code = given.replace("_", "-").partition("-")[0].lower()
     return code if 2 <= len(code) <= 3 and code.isalpha() and code not in ("und", "zxx", "qme", "qst") else ""
 
