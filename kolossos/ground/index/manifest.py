@@ -16,21 +16,13 @@ from pathlib import Path
 
 from kolossos.errors import InputError
 from kolossos.files import write_whole
+from kolossos.ground.index.model import Model
 
 FORMAT = "kolossos-index"
 VERSION = 1
 MANIFEST = "index.json"
 DENSE = "dense"
 LOCK = "writer.lock"
-
-
-@dataclass(frozen=True)
-class Model:
-    """The embedding model whose vectors are kept."""
-
-    folder: str
-    identity: str
-    dimensions: int
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ POSTGRES = ("postgresql://", "postgres://")
 def open_index(place: str | Path) -> Searcher:
     """The index in a folder or a database, to search in; InputError for what is none."""
     if str(place).startswith(POSTGRES):
-        from kolossos.ground.postgres.search import PostgresSearcher
+        from kolossos.ground.index.postgres.search import PostgresSearcher
 
         return PostgresSearcher(str(place))
     check_place(place)
@@ -28,7 +28,7 @@ def open_store(place: str, model_folder: Path | None = None) -> Store:
         model_folder: a sentence-embedding model, for a new index; an old one keeps the one that it was made with.
     """
     if place.startswith(POSTGRES):
-        from kolossos.ground.postgres.write import PostgresStore
+        from kolossos.ground.index.postgres.write import PostgresStore
 
         return PostgresStore(place, model_folder)
     check_place(place)

@@ -24,7 +24,7 @@ def pack(source: Source) -> bytes:
     return _ENCODER.encode(fields).encode("utf-8", "replace")
 
 
-def unpack(content: bytes) -> Source:
+def unpack(content: bytes | str) -> Source:
     """What `pack` was given."""
     fields = json.loads(content)
     notes = tuple(Note(i, text, status, _date(date)) for i, text, status, date in fields.pop("notes", ()))

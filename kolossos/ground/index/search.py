@@ -12,6 +12,7 @@ from kolossos.ground.embed import Embedder
 from kolossos.ground.fusion import Found, fuse
 from kolossos.ground.index.lexical import open_lexical, passage_at
 from kolossos.ground.index.manifest import DENSE, MANIFEST, Manifest, read_manifest
+from kolossos.ground.index.model import loaded
 from kolossos.ground.index.schema import Asked
 from kolossos.ground.index.vectors import SEGMENTS, VectorReader
 from kolossos.ground.source import Hit, Query
@@ -41,12 +42,7 @@ class FolderSearcher:
         """The model whose vectors the index holds, loaded when first asked for; None if it holds none."""
         model = self._manifest.model
         if self._embedder is None and model is not None:
-            embedder = Embedder(model.folder)
-            if embedder.identity != model.identity:
-                raise InputError(
-                    f"{model.folder} has changed since {self._folder} was made with it; make the index again"
-                )
-            self._embedder = embedder
+            self._embedder = loaded(str(self._folder), model)
         return self._embedder
 
     def search(self, query: Query, count: int = 10) -> list[Hit]:

@@ -28,11 +28,11 @@ from kolossos.ground.index.manifest import (
     LOCK,
     MANIFEST,
     Manifest,
-    Model,
     only_writer,
     read_manifest,
     write_manifest,
 )
+from kolossos.ground.index.model import embedded_text, embedder_for, model_of
 from kolossos.ground.index.records import digest_number, key_number, pack
 from kolossos.ground.index.schema import documents, folded
 from kolossos.ground.index.vectors import VectorWriter
@@ -64,32 +64,14 @@ class FolderStore:
             if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - BEGUN):
                 raise InputError(f"{folder} exists and holds no index; give an empty folder or a new name")
             self._manifest, self._new = Manifest(), True
-        self._embedder = self._model(model_folder)
+        self._embedder = embedder_for(str(folder), self._manifest.model, model_folder, self._new)
+        if self._new:
+            self._manifest = Manifest(model=model_of(self._embedder))
 
     @property
     def embedded(self) -> bool:
         """Whether vectors are kept."""
         return self._embedder is not None
-
-    def _model(self, given: Path | None) -> Embedder | None:
-        known = self._manifest.model
-        if self._new or given is None:
-            if given is None and known is None:
-                return None
-            embedder = Embedder(given or known.folder)  # pyright: ignore[reportOptionalMemberAccess]
-            if known is None:
-                model = Model(str(embedder.folder.resolve()), embedder.identity, embedder.dimensions)
-                self._manifest = Manifest(model=model)
-        elif known is None:
-            raise InputError(f"{self._folder} was made without vectors; make a new index with {given}")
-        else:
-            embedder = Embedder(given)
-        if self._manifest.model and embedder.identity != self._manifest.model.identity:
-            raise InputError(
-                f"{embedder.folder} is another model than the one of {self._folder} "
-                f"({self._manifest.model.folder}); make a new index"
-            )
-        return embedder
 
     @contextmanager
     def writing(self) -> Iterator["FolderWriter"]:
@@ -264,8 +246,3 @@ class FolderWriter:
 
 
 _KNOWN = ("key", "digest")
-
-
-def embedded_text(passage: Passage) -> str:
-    """What a vector stands for: a passage, behind the title of its source."""
-    return f"{passage.source.title}. {passage.text}" if passage.source.title else passage.text

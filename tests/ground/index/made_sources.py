@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from kolossos.ground.source import Note, Source
 
-WORDS = "whale ocean ship harbour storm captain sailor map island light anchor rope sail wind wave deck crew night".split()
+WORDS = (
+    *("whale", "ocean", "ship", "harbour", "storm", "captain", "sailor", "map", "island"),
+    *("light", "anchor", "rope", "sail", "wind", "wave", "deck", "crew", "night"),
+)
 AUTHORS = ("Ann", "bob", "Čapek", "")
 LANGUAGES = ("en", "de", "es", "")
 START = datetime(2023, 1, 1, tzinfo=UTC)

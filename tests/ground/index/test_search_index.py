@@ -5,9 +5,9 @@ import re
 import shutil
 import unicodedata
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,6 @@ from made_sources import LANGUAGES, START, WORDS, made_sources
 from kolossos.errors import InputError
 from kolossos.ground.index import open_index
 from kolossos.ground.index.manifest import MANIFEST
-from kolossos.ground.index.records import key_number
 from kolossos.ground.index.write import FolderStore
 from kolossos.ground.query import parse_query
 from kolossos.ground.results import find
@@ -100,7 +99,7 @@ def test_filters_let_through_exactly_what_a_scan_lets_through(searcher, query: Q
 @given(query=queries())
 def test_snippets_and_marks_are_verbatim_and_scores_fall(searcher, query: Query) -> None:
     hits = searcher.search(query, 20)
-    assert all(before.score >= after.score for before, after in zip(hits, hits[1:], strict=False))
+    assert all(before.score >= after.score for before, after in pairwise(hits))
     for hit in hits:
         source = hit.passage.source
         assert hit.passage.text == source.text[hit.passage.start : hit.passage.end]
@@ -150,10 +149,19 @@ def test_an_index_brought_up_to_date_answers_as_one_made_from_scratch(tmp_path, 
         writer.finish()
     grown = open_index(tmp_path / "grown")
     fresh = open_index(index_of(tmp_path / "fresh", last, model_folder))
-    for text in ("whale storm", "lighthouse", '"ship sail"', "from:ann wind -rope", "anchor kind:note", "kind:document"):
+    for text in (
+        "whale storm",
+        "lighthouse",
+        '"ship sail"',
+        "from:ann wind -rope",
+        "anchor kind:note",
+        "kind:document",
+    ):
         one, other = (s.search(parse_query(text), 30) for s in (grown, fresh))
         assert [told(hit) for hit in one] == [told(hit) for hit in other]
-    assert {h.passage.source for h in grown.search(Query("", kind="post"), 1000)} == {s for s in last if s.kind == "post"}
+    assert {h.passage.source for h in grown.search(Query("", kind="post"), 1000)} == {
+        s for s in last if s.kind == "post"
+    }
 
 
 def test_a_reader_sees_what_is_added_while_it_is_open(tmp_path) -> None:
