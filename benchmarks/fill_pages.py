@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 
+import ground.index_pages as ground_pages
 import notes.market_pages as notes_pages
 import plan_pages
 import serve.serve_pages as serve_pages
@@ -24,6 +25,7 @@ PAGES = (
     "docs/survival.md",
     "docs/notes.md",
     "docs/serve.md",
+    "docs/ground.md",
 )
 
 
@@ -104,6 +106,7 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 def main() -> int:
     figures = FIGURES | plan_pages.FIGURES | simulate_pages.FIGURES | notes_pages.FIGURES | serve_pages.FIGURES
+    figures |= ground_pages.FIGURES
     differing = []
     for page in PAGES:
         path = ROOT / page

@@ -137,9 +137,9 @@ def ask(folder: Path, asked: list[str]) -> dict:
     }
 
 
-def in_process(arguments: list[str]) -> tuple[float, float, str]:
-    """(seconds, largest resident set in MiB, what it printed) of a process on two cores."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+def in_process(arguments: list[str]) -> tuple[float, float, float, str]:
+    """(seconds, CPU seconds, largest resident set in MiB, what it printed) of a process on two cores."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -149,24 +149,29 @@ def in_process(arguments: list[str]) -> tuple[float, float, str]:
         preexec_fn=lambda: os.sched_setaffinity(0, CORES & os.sched_getaffinity(0) or os.sched_getaffinity(0)),
     )
     seconds = time.perf_counter() - started
-    return seconds, max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 2**10, done.stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu_s, after.ru_maxrss / 2**10, done.stdout
 
 
 def measure(count: int, data: Path | None, work: Path) -> dict:
     """Everything, in ``work``."""
     known = write_world(work, count, data)
     (work / "queries.json").write_text(json.dumps(list(queries(known, random.Random(2)))))
-    index = work / "index"
+    index, load = work / "index", os.getloadavg()[0]
     index_it = ["-m", "kolossos", "index", str(work / "posts.jsonl"), "--out", str(index), "--json"]
-    seconds, memory_mib, _ = in_process([*index_it, str(work / "notes")])
-    again_s, _, _ = in_process([*index_it, str(work / "notes")])
-    _, _, asked = in_process([__file__, "--ask", str(index), "--queries", str(work / "queries.json")])
+    seconds, cpu_s, memory_mib, _ = in_process([*index_it, str(work / "notes")])
+    again_s, *_ = in_process([*index_it, str(work / "notes")])
+    *_, asked = in_process([__file__, "--ask", str(index), "--queries", str(work / "queries.json")])
     return {
         "posts": count,
         "sentences": len(known),
         "posts_bytes": (work / "posts.jsonl").stat().st_size,
         "index_s": seconds,
+        "index_cpu_s": cpu_s,
         "posts_per_s": count / seconds,
+        "posts_per_cpu_s": count / cpu_s,
+        "load_before": load,
         "again_s": again_s,
         "index_memory_mib": memory_mib,
         "index_bytes": sum(path.stat().st_size for path in index.rglob("*") if path.is_file()),
@@ -181,6 +186,7 @@ def page(result: dict) -> str:
     rows = [
         ("posts, with notes on one in a hundred", f"{result['posts']:,} ({result['posts_bytes'] / 1e6:,.0f} MB)"),
         ("indexed by words, by the command, from JSON Lines", f"{result['posts_per_s']:,.0f} posts/s"),
+        ("for each second that a core worked on it", f"{result['posts_per_cpu_s']:,.0f} posts"),
         ("the same command again: nothing changed", f"{result['posts'] / result['again_s']:,.0f} posts/s"),
         ("index on the disk", f"{result['index_bytes'] / 1e6:,.0f} MB"),
         ("memory of indexing, at most", f"{result['index_memory_mib']:,.0f} MiB"),
@@ -192,7 +198,8 @@ def page(result: dict) -> str:
         ("memory of searching, mapped files included", f"{asked['memory_mib']:,.0f} MiB"),
     ]
     lines = ["| what | figure |", "| --- | ---: |", *(f"| {name} | {value} |" for name, value in rows)]
-    where = f"{result['machine']['cpu']}, two cores, shared with other work; {result['date']}"
+    shared = f"shared: {result['load_before']:.1f} others wanted to run before it began"
+    where = f"{result['machine']['cpu']}, two cores, {shared}; {result['date']}"
     return "\n".join([*lines, "", f"({where}; `python benchmarks/ground/million.py`)"])
 
 

@@ -11,7 +11,7 @@ from kolossos.ground.index.records import key_number
 from kolossos.ground.reading.inputs import check_input, known_notes, read_input
 from kolossos.ground.reading.options import Gone, Reading, ReadOptions
 from kolossos.ground.source import Source
-from kolossos.ground.store import Counts, Store, StoreWriter, batches
+from kolossos.ground.store import Counts, Store, StoreWriter, ahead, batches
 
 BATCH_SOURCES = 50_000
 BATCH_CHARACTERS = 32 << 20
@@ -66,7 +66,7 @@ def _fill_from(
     writer: StoreWriter, argument: str, reading: Reading, sync: bool, most: int, told: Told | None
 ) -> Counts:
     counts, seen = Counts(), []
-    for batch, gone in _changes(read_input(argument, reading), most):
+    for batch, gone in ahead(_changes(read_input(argument, reading), most)):
         counts += writer.write(batch, argument)
         if gone:
             counts.removed += writer.delete(keys=gone)

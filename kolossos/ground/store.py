@@ -1,13 +1,16 @@
 """Where an index is kept, seen by what fills it: batches in, each there to stay when `write` returns."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from kolossos.ground.source import Source
+
+Batch = TypeVar("Batch")
 
 
 @dataclass
@@ -58,6 +61,15 @@ class StoreWriter(Protocol):
     def finish(self) -> None:
         """Tidy up, after all is written."""
         ...
+
+
+def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same, each read while the one before is written: a commit waits for the disk, and reading need not."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
 
 
 def batches(sources: Iterator[Source], most: int, most_characters: int) -> Iterator[list[Source]]:

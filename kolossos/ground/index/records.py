@@ -48,6 +48,8 @@ def digest_number(packed: bytes) -> int:
 
 def passage_number(digest: int, passage: Passage) -> int:
     """64 bits that stand for a passage of a source with this digest: the same text, the same number."""
+    if passage.start == 0:
+        return digest
     place = f"{digest}:{passage.start}:{passage.end}".encode()
     return int.from_bytes(hashlib.blake2b(place, digest_size=8, person=b"passage").digest())
 

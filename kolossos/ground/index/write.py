@@ -120,35 +120,30 @@ class FolderWriter:
         latest = {source.key: source for source in sources}
         packed = {key: pack(source) for key, source in latest.items()}
         digests = {key: digest_number(content) for key, content in packed.items()}
-        key_numbers = {key: key_number(key) for key in latest}
-        known = self._known(list(key_numbers.values()))
-        counts = Counts()
-        made: list[tuple[int, Any, Passage]] = []
-        replaced: list[int] = []
+        numbers_of = {key: key_number(key) for key in latest}
+        known = self._known(list(numbers_of.values()))
+        fresh = [key for key in latest if known.get(numbers_of[key]) != digests[key]]
+        counts = Counts(unchanged=len(latest) - len(fresh))
+        if not fresh:
+            return counts
+        self._remove([numbers_of[key] for key in fresh if numbers_of[key] in known])
+        new: list[tuple[int, Passage]] = []
         languages: set[str] = set()
-        for key, source in latest.items():
-            number = key_numbers[key]
-            if number in known:
-                if known[number] == digests[key]:
-                    counts.unchanged += 1
-                    continue
-                replaced.append(number)
+        for key in fresh:  # tantivy's threads work on what was added while the next is made
+            source, number = latest[key], numbers_of[key]
             cut = passages(source)
-            if not cut:
-                counts.removed += number in known
-                continue
-            counts.added += number not in known
-            counts.changed += number in known
+            counts.added += bool(cut) and number not in known
+            counts.changed += bool(cut) and number in known
+            counts.removed += not cut and number in known
             languages.add(stemmed_as(source.language))
-            numbered = documents(cut, packed[key], number, digests[key], origin)
-            made += [(*each, passage) for each, passage in zip(numbered, cut, strict=True)]
-        if made or replaced:
-            self._keep_vectors([(number, passage) for number, _, passage in made])
-            self._keep_languages(languages)
-            self._remove(replaced)
-            for _, document, _ in made:
+            numbered = documents(cut, packed[key], number, digests[key], origin) if cut else []
+            for _, document in numbered:
                 self._writer.add_document(document)
-            self._commit()
+            if self._vectors:
+                new += [(number, passage) for (number, _), passage in zip(numbered, cut, strict=True)]
+        self._keep_vectors(new)
+        self._keep_languages(languages)
+        self._commit()
         return counts
 
     def delete(self, keys: Sequence[str] = (), author: str = "") -> int:
