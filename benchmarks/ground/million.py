@@ -4,9 +4,9 @@ python benchmarks/ground/million.py [--posts 1000000] [--data FOLDER] [--write]
 
 Posts are synthetic: one to three sentences of real texts (the documentation in Python's standard library; with --data
 also the paragraphs of xquad.en.json there), put together at random, with 20,000 authors, five years of dates, three
-languages, and notes on one post in a hundred. The index is made by the command, of JSON Lines, in a process of its own on
-two cores; so are 1,000 mixed queries, each through parsing, search, folding and snippets. Memory is the largest resident
-set of each process; the pages of the index that the system keeps mapped count in it.
+languages, and notes on one post in a hundred. The index is made by the command, of JSON Lines, in a process of its
+own on two cores; so are 1,000 mixed queries, each through parsing, search, folding and snippets. Memory is the
+largest resident set of each process; the pages of the index that the system keeps mapped count in it.
 """
 
 import argparse

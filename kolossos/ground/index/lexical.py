@@ -58,9 +58,14 @@ def passage_at(searcher: Any, index_schema: Any, addresses: Sequence[Any]) -> li
     if missing := sorted(set(keys) - set(sources)):
         sources |= _first_of(searcher, index_schema, missing)
     return [
-        Passage(sources[key], document.get_first("start"), document.get_first("end"))
+        _passage(sources[key], document.get_first("start"), document.get_first("end"))
         for key, document in zip(keys, documents, strict=True)
     ]
+
+
+def _passage(source: Source, start: int | None, end: int | None) -> Passage:
+    """A passage without places is the whole text."""
+    return Passage(source, start or 0, len(source.text) if end is None else end)
 
 
 def _first_of(searcher: Any, index_schema: Any, keys: list[int]) -> dict[int, Source]:

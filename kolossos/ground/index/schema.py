@@ -41,26 +41,26 @@ def documents(cut: list[Passage], packed: bytes, key: int, digest: int, origin: 
     source = cut[0].source
     language = stemmed_as(source.language)
     made = []
+    date = microseconds(source.date) if source.date else None
+    names = (("author", folded(source.author)), ("language", source.language), ("kind", source.kind))
     for place, passage in enumerate(cut):
         number = passage_number(digest, passage)
         document = library.Document()
         document.add_unsigned("passage", number)
         document.add_unsigned("key", key)
         document.add_unsigned("digest", digest)
-        document.add_unsigned("start", passage.start)
-        document.add_unsigned("end", passage.end)
-        document.add_unsigned("noted", 1 if source.notes and source.kind != "note" else 0)
         if place == 0:
             document.add_unsigned("first", 1)
             document.add_bytes("record", packed)
             document.add_text("origin", origin)
-        if source.date:
-            document.add_integer("date", microseconds(source.date))
-        for name, value in (
-            ("author", folded(source.author)),
-            ("language", source.language),
-            ("kind", source.kind),
-        ):
+        if passage.end - passage.start < len(source.text):  # else it is the whole text
+            document.add_unsigned("start", passage.start)
+            document.add_unsigned("end", passage.end)
+        if source.notes and source.kind != "note":
+            document.add_unsigned("noted", 1)
+        if date is not None:
+            document.add_integer("date", date)
+        for name, value in names:
             if value:
                 document.add_text(name, value)
         for text in (source.title, passage.text) if source.title else (passage.text,):
@@ -91,12 +91,13 @@ class Asked:
     def __init__(self, query: Query, index_schema: Any, languages: tuple[str, ...]) -> None:
         self._library, self._schema = tantivy(), index_schema
         self.must = [self._whole(name, value) for name, value in _names(query) if value]
-        if query.has_note is not None:
-            self.must.append(self._library.Query.term_query(index_schema, "noted", int(query.has_note)))
+        noted = [self._library.Query.term_query(index_schema, "noted", 1)]
+        self.must += noted if query.has_note else []
         if query.since or query.until:
             self.must.append(self._dates(query))
         self.must += [asked for phrase in query.phrases if (asked := self._phrase(phrase))]
-        self.must_not = [asked for phrase in query.excluded if (asked := self._phrase(phrase))]
+        self.must_not = noted if query.has_note is False else []
+        self.must_not += [asked for phrase in query.excluded if (asked := self._phrase(phrase))]
         self.ranking = self._ranking(query.text, languages)
 
     def filtered(self, ranking: Any = None) -> Any:

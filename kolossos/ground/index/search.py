@@ -12,7 +12,7 @@ from kolossos.ground.embed import Embedder
 from kolossos.ground.fusion import Found, fuse
 from kolossos.ground.index.lexical import open_lexical, passage_at
 from kolossos.ground.index.manifest import DENSE, MANIFEST, Manifest, read_manifest
-from kolossos.ground.index.model import loaded
+from kolossos.ground.index.model import loaded, scale_of
 from kolossos.ground.index.schema import Asked
 from kolossos.ground.index.vectors import SEGMENTS, VectorReader
 from kolossos.ground.source import Hit, Query
@@ -62,7 +62,7 @@ class FolderSearcher:
             cosines = self._vectors.similarity(vector, list({*lexical_order, *dense_order}))
             if asked.ranking is not None and (late := sorted(set(dense_order) - set(lexical))):
                 lexical |= self._lexical(asked.among(late, asked.ranking), len(late))
-        found = fuse(lexical, cosines, (lexical_order, dense_order))[:count]
+        found = fuse(lexical, cosines, (lexical_order, dense_order), scale_of(self._manifest.model))[:count]
         return self._hits(found)
 
     def _lexical(self, query: Any, count: int) -> dict[int, float]:

@@ -30,10 +30,10 @@ def source_of(record: object, place: str, number: int, reading: Reading) -> Sour
         place: the file, as the person named it.
         number: the line or item, from 1: with ``place`` the key of what has no id.
     """
-    if not isinstance(record, Mapping):
+    if not isinstance(record, dict):
         reading.bad(InputError(f"{place}:{number}: a JSON {type(record).__name__}, but a post is a JSON object"))
         return None
-    if "value" in record and isinstance(record["value"], Mapping) and "uri" in record:
+    if "value" in record and isinstance(record["value"], dict) and "uri" in record:
         record = {**record["value"], "uri": record["uri"]}  # as com.atproto.repo.listRecords gives them
     if "$type" in record and str(record["$type"]).startswith("app.bsky."):
         return _bluesky(record, f"{place}:{number}", reading)

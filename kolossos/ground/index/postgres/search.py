@@ -15,7 +15,7 @@ import numpy as np
 from kolossos.errors import InputError
 from kolossos.ground.embed import Embedder
 from kolossos.ground.fusion import Found, fuse
-from kolossos.ground.index.model import loaded
+from kolossos.ground.index.model import loaded, scale_of
 from kolossos.ground.index.postgres.tables import About, connect, psycopg, quoted
 from kolossos.ground.index.records import microseconds, unpack
 from kolossos.ground.index.schema import folded
@@ -81,7 +81,7 @@ class PostgresSearcher:
             cosines = self._cosines(vector, list({*order, *dense}))
             if late := sorted(set(dense) - set(lexical)):
                 lexical |= self._bm25(column, rarity, late)
-        return self._hits(fuse(lexical, cosines, (order, dense))[:count])
+        return self._hits(fuse(lexical, cosines, (order, dense), scale_of(self._about.model))[:count])
 
     def _rarity(self, column: str, terms: Sequence[str]) -> dict[str, float]:
         """The inverse document frequency of each term that any passage has."""
