@@ -10,7 +10,6 @@ from kolossos.ground.embed import Embedder
 from kolossos.ground.fusion import SAME
 from kolossos.ground.source import Passage
 
-
 LEAST_SPREAD = 0.01
 UNRELATED = (
     "The ferry to the island leaves at seven in the morning.",
