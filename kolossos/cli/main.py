@@ -50,7 +50,7 @@ app.command()(complete)
 app.command()(serve)
 app.command()(export)
 app.command()(index)
-app.command()(search)
+app.command(context_settings={"ignore_unknown_options": True})(search)  # -word excludes a word
 app.command()(calibrate)
 app.command()(models)
 app.command()(clusters)

@@ -29,11 +29,14 @@ def search(
     ),
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Find by words and, where the index has vectors, by meaning. Put -- before a query that begins with a dash."""
+    """Find by words and, where the index has vectors, by meaning."""
+    from kolossos.errors import InputError, nearest
     from kolossos.ground.index import open_index
     from kolossos.ground.query import parse_query
     from kolossos.ground.results import find
 
+    if unknown := next((part for part in query if part.startswith("--") and len(part) > 2), None):
+        raise InputError(f"no such option: {unknown}{nearest(unknown, ('--count', '--recency', '--unfold', '--json'))}")
     asked = parse_query(" ".join(query))
     results = find(open_index(index), asked, count, recency_days=recency, fold=not unfold)
     if json:

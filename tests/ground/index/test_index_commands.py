@@ -53,6 +53,12 @@ def test_the_screen_is_as_wide_as_the_terminal_and_marks_what_matched(index, col
     assert "+ 1 near the same (--unfold" in " ".join(folded.split())
 
 
+def test_a_word_behind_a_dash_is_excluded_wherever_it_stands(index) -> None:
+    for arguments in (("lighthouse", "-storm"), ("-storm", "lighthouse"), ("lighthouse -storm",)):
+        found = json.loads(run("search", str(index), *arguments, "--json").stdout)
+        assert [result["key"] for result in found] == ["3"]
+
+
 def test_a_second_run_changes_nothing_and_deletions_are_honoured(index, tmp_path) -> None:
     again = run("index", str(tmp_path / "posts.jsonl"), "--out", str(index), "--json")
     assert json.loads(again.stdout)["unchanged"] == 3
@@ -72,7 +78,8 @@ def test_a_second_run_changes_nothing_and_deletions_are_honoured(index, tmp_path
         (("search", "{}", "since:yesterday", "x"), "since:yesterday is no date"),
         (("search", "{}", "kind:tweet"), "kind:tweet is unknown"),
         (("search", "{}", "has:photo"), "only has:note is known"),
-        (("search", "{}", "-- -x"), "the query is empty"),
+        (("search", "{}", "-x"), "the query is empty"),
+        (("search", "{}", "x", "--cuont", "3"), "no such option: --cuont; did you mean '--count' or"),
         (("search", "{}", "x", "--count", "0"), "count 0: expected 1 or more"),
         (("search", "{}/nothing", "x"), "holds no index"),
         (("index", "{}/nothing", "--out", "{}"), "does not exist"),
