@@ -20,6 +20,7 @@ from kolossos.ground.library import usearch_index
 
 SEGMENTS = "segments.json"
 MOST_FILES = 8
+MOST_FILES_MEANWHILE = 40  # while more are coming
 EXACT_BELOW = 20_000  # so few vectors are all compared: exact, and a matter of milliseconds
 TRIES = 5  # to open files of a list that a writer replaces at the same time
 
@@ -61,17 +62,33 @@ class VectorWriter:
         if len(keys):
             self._list([*self._segments, self._write(np.asarray(keys, np.uint64), vectors)])
 
-    def join(self, alive: Callable[[list[int]], set[int]]) -> None:
+    def join(self, alive: Callable[[list[int]], set[int]], most_files: int = MOST_FILES) -> None:
         """Where there are too many files, make one of the small ones; ``alive`` says which passages still are."""
-        if len(self._segments) <= MOST_FILES:
+        if len(self._segments) <= most_files:
             return
         order = sorted(self._segments, key=lambda segment: segment.count)
+        self._join(self._small(order), alive)
+
+    def forget(self, alive: Callable[[list[int]], set[int]]) -> None:
+        """Make one file of all that is still there."""
+        self._join(list(self._segments), alive)
+
+    def __len__(self) -> int:
+        """Vectors on the disk, those of deleted passages included."""
+        return sum(segment.count for segment in self._segments)
+
+    @staticmethod
+    def _small(order: list[Segment]) -> list[Segment]:
+        """The smallest files, none much larger than all smaller ones together."""
         small, total = order[:2], order[0].count + order[1].count
         for segment in order[2:]:
             if segment.count > 2 * total:
                 break
             small.append(segment)
             total += segment.count
+        return small
+
+    def _join(self, small: list[Segment], alive: Callable[[list[int]], set[int]]) -> None:
         keys, vectors = self._content(small, alive)
         kept = [segment for segment in self._segments if segment not in small]
         self._list([*kept, self._write(keys, vectors)] if len(keys) else kept)
@@ -97,7 +114,7 @@ class VectorWriter:
 
     def _write(self, keys: np.ndarray, vectors: np.ndarray) -> Segment:
         index = usearch_index().Index(ndim=self._dimensions, metric="ip", dtype="f16")
-        index.add(keys, np.ascontiguousarray(vectors, np.float32))
+        index.add(keys, np.ascontiguousarray(vectors))
         name = f"vectors-{self._next:06d}.usearch"
         self._next += 1
         beside = self._folder / (name + UNFINISHED_SUFFIX)

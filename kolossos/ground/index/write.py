@@ -35,7 +35,7 @@ from kolossos.ground.index.manifest import (
 from kolossos.ground.index.model import embedded_text, embedder_for, model_of
 from kolossos.ground.index.records import digest_number, key_number, pack
 from kolossos.ground.index.schema import documents, folded
-from kolossos.ground.index.vectors import VectorWriter
+from kolossos.ground.index.vectors import MOST_FILES_MEANWHILE, VectorWriter
 from kolossos.ground.library import tantivy
 from kolossos.ground.passages import passages
 from kolossos.ground.source import Passage, Source
@@ -139,11 +139,13 @@ class FolderWriter:
             numbered = documents(cut, packed[key], number, digests[key], origin) if cut else []
             for _, document in numbered:
                 self._writer.add_document(document)
-            if self._vectors:
+            if self._vectors is not None:
                 new += [(number, passage) for (number, _), passage in zip(numbered, cut, strict=True)]
         self._keep_vectors(new)
         self._keep_languages(languages)
         self._commit()
+        if self._vectors is not None:
+            self._vectors.join(self._alive, MOST_FILES_MEANWHILE)
         return counts
 
     def delete(self, keys: Sequence[str] = (), author: str = "") -> int:
@@ -175,8 +177,10 @@ class FolderWriter:
     def finish(self) -> None:
         """Join files of vectors, and copy the words without what was deleted, if that is much: then results are those
         of an index made from scratch."""
-        if self._vectors:
+        if self._vectors is not None:
             self._vectors.join(self._alive)
+            if len(self._vectors) * (1 - MOST_DELETED) > self._index.searcher().num_docs:
+                self._vectors.forget(self._alive)
         if deleted_share(self._folder / self._manifest.lexical) > MOST_DELETED:
             self._copy()
 
@@ -217,7 +221,7 @@ class FolderWriter:
         return {number for (number,) in numbers(self._index.searcher(), query, ["passage"])}
 
     def _keep_vectors(self, new: list[tuple[int, Passage]]) -> None:
-        if self._vectors and self._embedder:
+        if self._vectors is not None and self._embedder:
             with disk_has_room(self._folder, 2 * len(new) * self._embedder.dimensions):
                 texts = [embedded_text(passage) for _, passage in new]
                 self._vectors.add([number for number, _ in new], self._embedder.passages(texts))

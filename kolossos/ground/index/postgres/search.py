@@ -8,6 +8,7 @@ folder's index does by itself is done here for the candidates, from counts that 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,8 @@ class PostgresSearcher:
         """The passages nearest to ``vector`` that pass the filters."""
         if self._about.pgvector:
             self._connection.execute(f"SET hnsw.ef_search = {min(2 * depth, 1000)}")
+            with suppress(psycopg().Error):  # from pgvector 0.8 on: go on until enough pass the filters
+                self._connection.execute("SET hnsw.iterative_scan = strict_order")
             text = "[" + ",".join(map(repr, vector.tolist())) + "]"
             nearest = f"SELECT p.number {_JOINED} WHERE {where} ORDER BY p.vector <=> %s::vector LIMIT %s"
             return [number for (number,) in self._rows(nearest, (*values, text, depth))]
