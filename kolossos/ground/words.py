@@ -14,6 +14,7 @@ from typing import Any
 from kolossos.ground.library import tantivy
 
 MAX_TERM_BYTES = 120
+MOST_TERMS = 500
 DEFAULT_LANGUAGE = "en"  # of a text whose language nobody stated
 
 STEMMED = {  # ISO 639-1 to the Snowball stemmer and stop list of that name
@@ -60,6 +61,14 @@ def words(text: str) -> list[str]:
 def stems(text: str, language: str = DEFAULT_LANGUAGE) -> list[str]:
     """The stems of ``text`` in order, without function words."""
     return stem_analyzer(stemmed_as(language)).analyze(spaced(text))
+
+
+def asked_terms(text: str, languages: tuple[str, ...]) -> tuple[bool, list[str]]:
+    """(whether they are stems, terms) to rank by: the stems of ``text`` by the rules of each language that an index
+    holds; where all of its words are function words, its words. Of a very long text the first."""
+    found = dict.fromkeys(stem for language in languages for stem in stems(text, language))
+    terms = list(found or dict.fromkeys(words(text)))
+    return bool(found), sorted(terms[:MOST_TERMS])
 
 
 def spans(text: str) -> Iterator[tuple[int, int]]:

@@ -5,7 +5,7 @@ from typing import Any
 from kolossos.ground.index.records import microseconds, passage_number
 from kolossos.ground.library import tantivy
 from kolossos.ground.source import Passage, Query
-from kolossos.ground.words import DEFAULT_LANGUAGE, spaced, stem_analyzer, stemmed_as, stems, word_analyzer, words
+from kolossos.ground.words import DEFAULT_LANGUAGE, asked_terms, spaced, stem_analyzer, stemmed_as, word_analyzer, words
 
 WORDS, STEMS = "words", "stems"
 
@@ -147,13 +147,9 @@ class Asked:
     def _ranking(self, text: str, languages: tuple[str, ...]) -> Any:
         """Any of the stems; where all words are function words, any of the words."""
         library = self._library
-        field, terms = STEMS, {stem for language in languages for stem in stems(text, language)}
-        if not terms:
-            field, terms = WORDS, set(words(text))
-        parts = [
-            (library.Occur.Should, library.Query.term_query(self._schema, field, term, "freq"))
-            for term in sorted(terms)
-        ]
+        stemmed, terms = asked_terms(text, languages)
+        field = STEMS if stemmed else WORDS
+        parts = [(library.Occur.Should, library.Query.term_query(self._schema, field, term, "freq")) for term in terms]
         return library.Query.boolean_query(parts) if parts else None
 
 

@@ -21,7 +21,7 @@ from kolossos.ground.index.postgres.tables import About, connect, psycopg, quote
 from kolossos.ground.index.records import microseconds, unpack
 from kolossos.ground.index.schema import folded
 from kolossos.ground.source import Hit, Passage, Query, Source
-from kolossos.ground.words import stems, words
+from kolossos.ground.words import asked_terms, words
 
 DEPTH = 100  # of each list, at least
 CANDIDATES = 4  # times the depth are ordered by BM25
@@ -68,10 +68,9 @@ class PostgresSearcher:
             found = [Found(number, 0, 0, None, None, None) for (number,) in rows]
             return [Hit(h.passage, 1 / rank, {"newest": rank}) for rank, h in enumerate(self._hits(found), start=1)]
         depth = max(DEPTH, count)
-        column, terms = "stems", {t for language in self._about.languages for t in stems(query.text, language)}
-        if not terms:
-            column, terms = "words", set(words(query.text))
-        rarity = self._rarity(column, sorted(terms))
+        stemmed, terms = asked_terms(query.text, self._about.languages)
+        column = "stems" if stemmed else "words"
+        rarity = self._rarity(column, terms)
         lexical = self._lexical(column, rarity, where, values, depth)
         order = sorted(lexical, key=lambda number: (-lexical[number], number))[:depth]
         cosines: dict[int, float] = {}
