@@ -19,7 +19,7 @@ def passages(source: Source) -> list[Passage]:
     Every character that is not white space is in exactly one passage.
     """
     text = source.text
-    if not text.strip():
+    if not text or text.isspace():
         return []
     if len(text) <= LONGEST:
         return [Passage(source, 0, len(text))]

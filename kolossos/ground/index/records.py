@@ -14,9 +14,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def pack(source: Source) -> bytes:
     """``source`` as JSON; what is empty is left out."""
     fields: dict[str, Any] = {"key": source.key, "kind": source.kind, "text": source.text}
-    for name in ("title", "author", "address", "language"):
-        if value := getattr(source, name):
-            fields[name] = value
+    if source.title:
+        fields["title"] = source.title
+    if source.author:
+        fields["author"] = source.author
+    if source.address:
+        fields["address"] = source.address
+    if source.language:
+        fields["language"] = source.language
     if source.date:
         fields["date"] = source.date.isoformat()
     if source.notes:

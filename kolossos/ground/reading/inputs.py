@@ -92,7 +92,7 @@ def _records(path: Path, place: str, reading: Reading) -> Iterator[Source | Gone
                 if line.isspace():
                     continue
                 try:
-                    record = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+                    record = json.loads(str(line.removeprefix(b"\xef\xbb\xbf"), "utf-8"))
                 except (ValueError, RecursionError) as error:
                     reading.bad(InputError(f"{place}:{number}: not JSON ({error}); each line must be one JSON object"))
                     continue

@@ -16,7 +16,6 @@ from kolossos.ground.source import Source
 TEXT_KEYS = ("text", "full_text", "content", "body", "summary")
 TITLE_KEYS = ("title", "headline")
 LANGUAGE_KEYS = ("language", "lang")
-FACT_NAMES = (ID_KEYS, AUTHOR_KEYS, URL_KEYS, DATE_KEYS)
 _PLAIN = (str, int, type(None))
 BLUESKY_POST = "app.bsky.feed.post"
 PRIVATE = ("private", "direct", "followers", "limited", "protected")
@@ -45,8 +44,8 @@ def source_of(record: object, place: str, number: int, reading: Reading) -> Sour
 
 def _usual(record: Mapping[str, Any], place: str, number: int, reading: Reading) -> Source | Gone | None:
     options = reading.options
-    facts = _facts(record)
-    key = facts.id or f"{place}:{number}"
+    number_, author, url, date = _facts(record)
+    key = number_ or f"{place}:{number}"
     if record.get("deleted") is True:
         return Gone(key)
     name, value = _text(record, options)
@@ -61,19 +60,19 @@ def _usual(record: Mapping[str, Any], place: str, number: int, reading: Reading)
     if name == "content" and "account" in record:  # a status of Mastodon's interface
         value = text_of(value)
         account = record["account"] if isinstance(record["account"], Mapping) else {}
-        facts = Facts(facts.id, str(account.get("acct") or account.get("username") or ""), facts.url, facts.date)
+        author = str(account.get("acct") or account.get("username") or "")
     title = _first_text(record, TITLE_KEYS)
     kind = record.get("kind")
     return Source(
         key=key,
         kind=kind if kind in KINDS else "document" if title else "post",
         text=cleaned(value),
-        title=cleaned(title),
-        author=cleaned(facts.author or "") or options.author,
-        date=moment(facts.date),
-        address=facts.url or "",
+        title=cleaned(title) if title else "",
+        author=cleaned(author) if author else options.author,
+        date=moment(date) if date else None,
+        address=url or "",
         language=language_code(_first_text(record, LANGUAGE_KEYS)) or options.language,
-        notes=reading.notes.get(facts.id or "", ()),
+        notes=reading.notes.get(number_, ()) if number_ else (),
     )
 
 
@@ -106,14 +105,26 @@ def cleaned(text: str) -> str:
     return text.rstrip() if text.isprintable() else clean(text)
 
 
-def _facts(record: Mapping[str, Any]) -> Facts:
-    """`Facts.of_record`, at once for the usual case: text and numbers, and a date in ISO 8601."""
-    found = [next((v for name in names if (v := record.get(name)) not in (None, "")), None) for names in FACT_NAMES]
-    number, author, url, date = found
-    iso = date is None or (type(date) is str and len(date) > 9 and date[4] == "-" == date[7] and " " not in date)
-    if iso and all(each is None or type(each) is str for each in (author, url)) and type(number) in _PLAIN:
-        return Facts(None if number is None else str(number), author, url, date)
-    return Facts.of_record(record)
+def _facts(record: Mapping[str, Any]) -> tuple[str | None, str | None, str | None, str | None]:
+    """(id, author, address, date) as `Facts.of_record` has them, at once where they are texts and the date ISO 8601."""
+    number, author = _first(record, ID_KEYS), _first(record, AUTHOR_KEYS)
+    url, date = _first(record, URL_KEYS), _first(record, DATE_KEYS)
+    plain = (date is None or (type(date) is str and date[4:8:3] == "--" and " " not in date)) and (
+        type(number) in _PLAIN and (author is None or type(author) is str) and (url is None or type(url) is str)
+    )
+    if plain:
+        return None if number is None else str(number), author, url, date
+    facts = Facts.of_record(record)
+    return facts.id, facts.author, facts.url, facts.date
+
+
+def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """The first value that is there under one of ``names``."""
+    for name in names:
+        value = record.get(name)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def moment(date: str | None) -> datetime | None:
@@ -122,6 +133,8 @@ def moment(date: str | None) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(date)
+        if found.tzinfo is UTC:
+            return found
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -136,6 +149,9 @@ def language_code(given: str) -> str:
 
 
 def _text(record: Mapping[str, Any], options: ReadOptions) -> tuple[str, object]:
+    """(key, value) of what holds the text; MISSING if nothing does."""
+    if not options.text_key and type(usual := record.get("text")) is str:
+        return "text", usual
     for name in (options.text_key,) if options.text_key else TEXT_KEYS:
         value = value_at(record, name)
         if value is not MISSING and value is not None:
@@ -144,4 +160,8 @@ def _text(record: Mapping[str, Any], options: ReadOptions) -> tuple[str, object]
 
 
 def _first_text(record: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    return next((value for name in names if isinstance(value := record.get(name), str) and value), "")
+    for name in names:
+        value = record.get(name)
+        if value and isinstance(value, str):
+            return value
+    return ""
