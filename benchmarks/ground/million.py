@@ -172,6 +172,7 @@ def measure(count: int, data: Path | None, work: Path) -> dict:
         "posts_per_s": count / seconds,
         "posts_per_cpu_s": count / cpu_s,
         "load_before": load,
+        "niceness": os.nice(0),
         "again_s": again_s,
         "index_memory_mib": memory_mib,
         "index_bytes": sum(path.stat().st_size for path in index.rglob("*") if path.is_file()),
@@ -198,7 +199,7 @@ def page(result: dict) -> str:
         ("memory of searching, mapped files included", f"{asked['memory_mib']:,.0f} MiB"),
     ]
     lines = ["| what | figure |", "| --- | ---: |", *(f"| {name} | {value} |" for name, value in rows)]
-    shared = f"shared: {result['load_before']:.1f} others wanted to run before it began"
+    shared = f"shared: a load of {result['load_before']:.1f} before it began, itself at niceness {result['niceness']}"
     where = f"{result['machine']['cpu']}, two cores, {shared}; {result['date']}"
     return "\n".join([*lines, "", f"({where}; `python benchmarks/ground/million.py`)"])
 

@@ -18,8 +18,8 @@ from kolossos.ground.index.vectors import SEGMENTS, VectorReader
 from kolossos.ground.source import Hit, Query
 
 DEPTH = 100  # of each list, at least
-BRUTE_BELOW = 20_000  # passages that pass the filters are compared one by one
-WIDENINGS = (4, 16, 64)  # how many times more neighbours are looked at until enough of them pass the filters
+BRUTE_BELOW = 4_000  # passages that pass the filters are compared one by one, each in some 10 us
+WIDENINGS = (4, 16, 64, 256)  # how many times more neighbours are looked at until enough of them pass the filters
 
 
 class FolderSearcher:

@@ -107,7 +107,7 @@ class VectorWriter:
             seen.update(keys)
             if keys:
                 all_keys.append(np.asarray(keys, np.uint64))
-                all_vectors.append(np.asarray(index.get(all_keys[-1])))
+                all_vectors.append(np.stack(index.get(all_keys[-1])))
         if not all_keys:
             return np.zeros(0, np.uint64), np.zeros((0, self._dimensions), np.float32)
         return np.concatenate(all_keys), np.concatenate(all_vectors)
@@ -162,7 +162,7 @@ class VectorReader:
         for index in self._indexes:
             here = wanted[np.asarray(index.contains(wanted), bool)] if len(wanted) else wanted
             if len(here):
-                rows = np.asarray(index.get(here), np.float32)
+                rows = np.stack(index.get(here)).astype(np.float32)
                 cosines = rows @ vector / np.maximum(np.linalg.norm(rows, axis=1), 1e-9)
                 found |= dict(zip(here.tolist(), cosines.tolist(), strict=True))
         return found
