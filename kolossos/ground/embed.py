@@ -35,7 +35,7 @@ class Settings:
 
 
 class Embedder:
-    """A model in memory. Vectors are float32 of length 1, shape [texts, dimensions].
+    """A model in memory. Vectors are float32 of length 1 (of a text without a token: 0), shape [texts, dimensions].
 
     Attributes:
         folder: where it was read from.
@@ -154,12 +154,13 @@ def _json(path: Path) -> dict[str, Any]:
 def _batches(lengths: list[int]) -> Iterator[list[int]]:
     """Rows of texts of like length, each batch of at most BATCH_TOKENS padded tokens (or one text)."""
     rows: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+    for row in sorted((row for row, length in enumerate(lengths) if length), key=lambda row: lengths[row]):
         if rows and (len(rows) + 1) * lengths[row] > BATCH_TOKENS:
             yield rows
             rows = []
         rows.append(row)
-    yield rows
+    if rows:
+        yield rows
 
 
 def _libraries() -> tuple[Any, Any]:

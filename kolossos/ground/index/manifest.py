@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from kolossos.errors import InputError
-from kolossos.files import write_whole
+from kolossos.files import write_failure, write_whole
 from kolossos.ground.index.model import Model
 
 FORMAT = "kolossos-index"
@@ -80,7 +80,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Hold the lock of ``folder``; it is free again when this process ends, however it ends."""
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise InputError(f"{folder}: {write_failure(error)}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

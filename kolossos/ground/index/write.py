@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kolossos.errors import InputError
-from kolossos.files import UNFINISHED_SUFFIX, disk_has_room
+from kolossos.files import UNFINISHED_SUFFIX, disk_has_room, write_failure
 from kolossos.ground.embed import Embedder
 from kolossos.ground.index.lexical import (
     all_sources,
@@ -77,15 +77,15 @@ class FolderStore:
     def writing(self) -> Iterator["FolderWriter"]:
         """Hold the index for writing."""
         tantivy()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with _disk(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
         with only_writer(self._folder):
             if self._new:
                 if (self._folder / MANIFEST).exists():
-                    raise InputError(
-                        f"{self._folder} was made by another process meanwhile; run the same command again"
-                    )
+                    raise InputError(f"{self._folder} was made by another process meanwhile; run it again")
                 open_lexical(self._folder / self._manifest.lexical, make=True)
-                write_manifest(self._folder, self._manifest)
+                with _disk(self._folder):
+                    write_manifest(self._folder, self._manifest)
             writer = FolderWriter(self._folder, self._embedder)
             try:
                 yield writer
@@ -106,10 +106,8 @@ class FolderWriter:
 
     def _open(self) -> None:
         self._index = open_lexical(self._folder / self._manifest.lexical)
-        try:
+        with _disk(self._folder):
             self._writer = self._index.writer(MEMORY_BYTES, THREADS)
-        except ValueError as error:
-            raise InputError(f"{self._folder} cannot be written: {' '.join(str(error).split())[:160]}") from None
 
     def close(self) -> None:
         """Let go; what was not committed is forgotten."""
@@ -137,8 +135,9 @@ class FolderWriter:
             counts.removed += not cut and number in known
             languages.add(stemmed_as(source.language))
             numbered = documents(cut, packed[key], number, digests[key], origin) if cut else []
-            for _, document in numbered:
-                self._writer.add_document(document)
+            with _disk(self._folder):
+                for _, document in numbered:
+                    self._writer.add_document(document)
             if self._vectors is not None:
                 new += [(number, passage) for (number, _), passage in zip(numbered, cut, strict=True)]
         self._keep_vectors(new)
@@ -232,10 +231,8 @@ class FolderWriter:
             write_manifest(self._folder, self._manifest)
 
     def _commit(self) -> None:
-        try:
+        with _disk(self._folder):
             self._writer.commit()
-        except (ValueError, OSError) as error:
-            raise InputError(f"{self._folder} cannot be written: {' '.join(str(error).split())[:160]}") from None
         self._index.reload()
 
     def _count(self) -> int:
@@ -245,3 +242,14 @@ class FolderWriter:
 
 
 _KNOWN = ("key", "digest")
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """What cannot be written is an InputError; tantivy raises ValueErrors for what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder}: {write_failure(error)}") from None
+    except ValueError as error:
+        raise InputError(f"{folder} cannot be written: {' '.join(str(error).split())[:200]}") from None

@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 
 import pytest
 from typer.testing import CliRunner
@@ -105,3 +106,26 @@ def test_nothing_is_written_where_an_input_is_missing_or_the_place_is_taken(tmp_
     with pytest.raises(InputError, match="exists and holds no index"):
         run("index", str(tmp_path / "letter.txt"), "--out", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_disk_that_takes_no_more_is_said_in_one_line_and_the_rest_stays(index, tmp_path) -> None:
+    posts = [{"id": f"more{number}", "text": f"number {number} " + "word " * 100} for number in range(2_000)]
+    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, posts)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))  # more is "file too large", as a full disk is "no space"
+    try:
+        with pytest.raises(InputError, match=r"cannot be written|no space left") as refused:
+            run("index", str(tmp_path / "more.jsonl"), "--out", str(index))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(refused.value)
+    assert len(json.loads(run("search", str(index), "lighthouse", "--unfold", "--json").stdout)) == 3
+    run("index", str(tmp_path / "more.jsonl"), "--out", str(index))
+    assert json.loads(run("search", str(index), '"number 1234"', "--json").stdout)[0]["key"] == "more1234"
+
+
+def test_a_place_that_cannot_be_made_is_refused_in_one_line(tmp_path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match=r"letter\.txt") as refused:
+        run("index", str(tmp_path / "letter.txt"), "--out", str(tmp_path / "letter.txt" / "index"))
+    assert "\n" not in str(refused.value)
