@@ -11,7 +11,7 @@ from kolossos.ground.source import Hit, Query, Searcher
 from kolossos.ground.words import words
 
 LOOKED_AT = 50  # hits, at least, among which duplicates are found
-LOOKED_AT_FOR_RECENCY = 500
+LOOKED_AT_FOR_RECENCY = 300
 NEAR = 0.8  # Jaccard similarity of two texts' shingles from which they are near duplicates, as in `data prepare`
 SHINGLE = 3  # words
 LOOSE = re.compile(r"https?://\S+|(?<!\w)@\w+|^RT\b")  # what differs between copies of a post
@@ -53,7 +53,7 @@ def find(
     depth = max(LOOKED_AT if recency_days is None else LOOKED_AT_FOR_RECENCY, 4 * count)
     hits = searcher.search(query, depth if fold or recency_days is not None else count)
     if recency_days is not None:
-        hits = by_recency(hits, recency_days, now or datetime.now(UTC))
+        hits = by_recency(hits, recency_days, now or datetime.now(UTC))[: max(LOOKED_AT, 4 * count)]
     groups = folded(hits) if fold else [[hit] for hit in hits]
     return [
         Result(best, snippet(best.passage, query), _matched(best, query), tuple(others))

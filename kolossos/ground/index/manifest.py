@@ -6,11 +6,10 @@ dense/          usearch, a file a batch, and segments.json, which lists those th
 writer.lock     held by the one who writes
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -79,19 +78,33 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the lock of ``folder``; it is free again when this process ends, however it ends."""
+    """Hold the lock of ``folder``; it is free again when this process ends, however it ends.
+
+    Where the system or the file system has no such locks, tantivy's own keeps two writers apart.
+    """
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise InputError(f"{folder}: {write_failure(error)}") from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-            raise InputError(f"{folder} is being written by another process ({holder or '?'}); wait for it") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        _lock(descriptor, folder)
+        with suppress(OSError):  # a full disk: locked all the same
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        raise InputError(f"{folder} is being written by another process ({holder or '?'}); wait for it") from None
+    except OSError:  # a file system without locks
+        return
