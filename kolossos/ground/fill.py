@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kolossos.data.document import storable
 from kolossos.errors import InputError
 from kolossos.ground.index.records import key_number
 from kolossos.ground.reading.inputs import check_input, known_notes, read_input
@@ -67,7 +68,7 @@ def _fill_from(
 ) -> Counts:
     counts, seen = Counts(), []
     for batch, gone in ahead(_changes(read_input(argument, reading), most)):
-        counts += writer.write(batch, argument)
+        counts += writer.write(batch, storable(argument))
         if gone:
             counts.removed += writer.delete(keys=gone)
         if sync:
@@ -76,7 +77,7 @@ def _fill_from(
         if told:
             told(argument, counts)
     if sync:
-        counts.removed += writer.keep_only(argument, seen)
+        counts.removed += writer.keep_only(storable(argument), seen)
     return counts
 
 

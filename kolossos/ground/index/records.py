@@ -3,30 +3,30 @@
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from json.encoder import encode_basestring as quoted
 
 from kolossos.ground.source import Note, Passage, Source
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def pack(source: Source) -> bytes:
     """``source`` as JSON; what is empty is left out."""
-    fields: dict[str, Any] = {"key": source.key, "kind": source.kind, "text": source.text}
+    parts = [f'{{"key":{quoted(source.key)},"kind":{quoted(source.kind)},"text":{quoted(source.text)}']
     if source.title:
-        fields["title"] = source.title
+        parts.append(f'"title":{quoted(source.title)}')
     if source.author:
-        fields["author"] = source.author
+        parts.append(f'"author":{quoted(source.author)}')
     if source.address:
-        fields["address"] = source.address
+        parts.append(f'"address":{quoted(source.address)}')
     if source.language:
-        fields["language"] = source.language
+        parts.append(f'"language":{quoted(source.language)}')
     if source.date:
-        fields["date"] = source.date.isoformat()
+        parts.append(f'"date":"{source.date.isoformat()}"')
     if source.notes:
-        fields["notes"] = [[n.id, n.text, n.status, n.date.isoformat() if n.date else None] for n in source.notes]
-    return _ENCODER.encode(fields).encode("utf-8", "replace")
+        notes = [[n.id, n.text, n.status, n.date.isoformat() if n.date else None] for n in source.notes]
+        parts.append('"notes":' + json.dumps(notes, ensure_ascii=False))
+    return (",".join(parts) + "}").encode("utf-8", "replace")
 
 
 def unpack(content: bytes | str) -> Source:
