@@ -1,10 +1,11 @@
 """An index finds what a plain scan of the same sources finds, however it came about, and quotes it to the letter."""
 
+import json
 import random
 import re
 import shutil
 import unicodedata
-from datetime import timedelta
+from datetime import UTC, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from kolossos.ground.passages import passages
 from kolossos.ground.query import parse_query
 from kolossos.ground.results import find
 from kolossos.ground.snippet import snippet
-from kolossos.ground.source import Hit, Passage, Query, Source
+from kolossos.ground.source import Hit, Note, Passage, Query, Source
 
 SOURCES = made_sources(400, seed=1)
 
@@ -291,3 +292,26 @@ def test_files_of_vectors_are_joined_and_forget_what_was_deleted(tmp_path, model
     assert [told(hit) for hit in grown.search(Query("whale"), 50)] == [
         told(hit) for hit in fresh.search(Query("whale"), 50)
     ]
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
+MOMENT = st.none() | st.datetimes(timezones=st.just(UTC))
+
+
+@given(
+    st.builds(
+        Source,
+        key=TEXT,
+        kind=st.sampled_from(("post", "note", "document")),
+        text=TEXT,
+        title=TEXT,
+        author=TEXT,
+        date=MOMENT,
+        address=TEXT,
+        language=TEXT,
+        notes=st.lists(st.builds(Note, TEXT, TEXT, TEXT, MOMENT), max_size=2).map(tuple),
+    )
+)
+def test_a_source_is_packed_and_unpacked_as_it_was(source: Source) -> None:
+    assert unpack(pack(source)) == source
+    assert json.loads(pack(source))["text"] == source.text
