@@ -9,6 +9,7 @@ from datetime import UTC, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from made_sources import LANGUAGES, START, WORDS, made_sources
 from kolossos.errors import InputError
 from kolossos.ground.index import open_index
 from kolossos.ground.index.manifest import DENSE, MANIFEST
+from kolossos.ground.index.records import pack, unpack
 from kolossos.ground.index.vectors import MOST_FILES, read_segments
 from kolossos.ground.index.write import FolderStore
 from kolossos.ground.passages import passages
@@ -141,10 +143,6 @@ def test_an_index_brought_up_to_date_answers_as_one_made_from_scratch(tmp_path, 
         counts = writer.write(changed, "a")
         assert counts.unchanged + counts.changed == 120
         writer.write(added, "a")
-        import numpy as np
-
-        from kolossos.ground.index.records import key_number
-
         left = [key_number(s.key) for s in (*changed, *added)]
         assert writer.keep_only("a", [np.array(left, np.uint64)]) == 30
         assert writer.delete(keys=["key7", "never there"]) == 1
