@@ -18,7 +18,7 @@ from made_sources import LANGUAGES, START, WORDS, made_sources
 from kolossos.errors import InputError
 from kolossos.ground.index import open_index
 from kolossos.ground.index.manifest import DENSE, MANIFEST
-from kolossos.ground.index.records import pack, unpack
+from kolossos.ground.index.records import key_number, pack, unpack
 from kolossos.ground.index.vectors import MOST_FILES, read_segments
 from kolossos.ground.index.write import FolderStore
 from kolossos.ground.passages import passages
