@@ -18,7 +18,7 @@ from kolossos.errors import InputError
 from kolossos.ground.reading.mastodon import is_mastodon, mastodon_sources
 from kolossos.ground.reading.notes_tables import is_notes_folder, note_sources, notes_by_post, post_files
 from kolossos.ground.reading.options import Gone, Reading
-from kolossos.ground.reading.records import moment, source_of
+from kolossos.ground.reading.records import as_title, moment, source_of
 from kolossos.ground.source import Source
 
 X_ARCHIVE = "x-archive"
@@ -171,5 +171,5 @@ def _source(document: Document, text: str, place: str, is_post: bool, reading: R
 def _title(text: str, place: str) -> str:
     """The first heading of a Markdown text, else the file's name as words."""
     if place.lower().endswith(MARKDOWN) and (found := HEADING.match(text.lstrip())):
-        return found[1]
-    return re.sub(r"[-_.]+", " ", Path(place).stem).strip()
+        return as_title(found[1])
+    return as_title(re.sub(r"[-_.]+", " ", Path(place).stem))

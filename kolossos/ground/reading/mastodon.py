@@ -17,7 +17,7 @@ from kolossos.data.documents.clean import clean
 from kolossos.errors import InputError
 from kolossos.ground.reading.hypertext import text_of
 from kolossos.ground.reading.options import Gone, Reading
-from kolossos.ground.reading.records import language_code, moment
+from kolossos.ground.reading.records import as_title, language_code, moment
 from kolossos.ground.source import Source
 
 OUTBOX = "outbox.json"
@@ -78,7 +78,7 @@ def _post(post: dict[str, Any], activity: dict[str, Any], reading: Reading) -> S
         key=key,
         kind="post",
         text=text,
-        title=clean(text_of(str(post.get("summary") or ""))),  # the warning before the text
+        title=as_title(text_of(str(post.get("summary") or ""))),  # the warning before the text
         author=author.removeprefix("@") or reading.options.author,
         date=moment(str(post.get("published") or "")),
         address=str(post.get("url") or key),

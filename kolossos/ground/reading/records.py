@@ -14,6 +14,7 @@ from kolossos.ground.reading.options import Gone, Reading, ReadOptions
 from kolossos.ground.source import Source
 
 TEXT_KEYS = ("text", "full_text", "content", "body", "summary")
+LONGEST_TITLE = 300  # characters
 TITLE_KEYS = ("title", "headline")
 LANGUAGE_KEYS = ("language", "lang")
 _PLAIN = (str, int, type(None))
@@ -67,7 +68,7 @@ def _usual(record: Mapping[str, Any], place: str, number: int, reading: Reading)
         key=key,
         kind=kind if kind in KINDS else "document" if title else "post",
         text=cleaned(value),
-        title=cleaned(title) if title else "",
+        title=as_title(title) if title else "",
         author=cleaned(author) if author else options.author,
         date=moment(date) if date else None,
         address=url or "",
@@ -103,6 +104,11 @@ def _bluesky(record: Mapping[str, Any], place: str, reading: Reading) -> Source 
 def cleaned(text: str) -> str:
     """`clean`, at once for what is clean."""
     return text.rstrip() if text.isprintable() else clean(text)
+
+
+def as_title(text: str) -> str:
+    """A title on one line, of a length that a title has: it is searched before each passage."""
+    return " ".join(cleaned(text).split())[:LONGEST_TITLE].rstrip()
 
 
 def _facts(record: Mapping[str, Any]) -> tuple[str | None, str | None, str | None, str | None]:
