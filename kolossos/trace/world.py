@@ -55,18 +55,16 @@ def axes_of_groups(meshes: Meshes | None) -> dict[str, str]:
     """From the name of each process group to the axis of the layout that it is a line of.
 
     The ranks that share a weight are ``dp_shard``, whatever other axes lent theirs; ``world`` are all ranks, ``stage``
-    those with the same layers.
+    those with the same layers, where they are not a line of an axis.
     """
     if meshes is None:
         return {}
-    named = {"shard": "dp_shard"}
-    axes: dict[str, str] = {}
-    for mesh in (meshes.ranks, meshes.weights, meshes.experts, meshes.vocabulary):
-        assert mesh.mesh_dim_names is not None
-        for axis in mesh.mesh_dim_names:
-            axes[mesh[axis].get_group().group_name] = named.get(axis, axis)
-    axes[meshes.stage.group_name] = "stage"
     world = dist.group.WORLD
     assert world is not None
-    axes[world.group_name] = "world"
+    axes = {world.group_name: "world", meshes.stage.group_name: "stage"}
+    for mesh in (meshes.ranks, meshes.weights, meshes.experts, meshes.vocabulary):
+        assert mesh.mesh_dim_names is not None
+        for axis in mesh.mesh_dim_names:  # a line of all ranks is the world's own group
+            if mesh[axis].size() > 1:
+                axes[mesh[axis].get_group().group_name] = "dp_shard" if axis == "shard" else axis
     return axes
