@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 import notes.market_pages as notes_pages
+import parallel.trace_pages as trace_pages
 import plan_pages
 import serve.serve_pages as serve_pages
 import simulate_pages
@@ -24,6 +25,7 @@ PAGES = (
     "docs/survival.md",
     "docs/notes.md",
     "docs/serve.md",
+    "docs/trace.md",
 )
 
 
@@ -103,7 +105,8 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
-    figures = FIGURES | plan_pages.FIGURES | simulate_pages.FIGURES | notes_pages.FIGURES | serve_pages.FIGURES
+    rooms = plan_pages, simulate_pages, notes_pages, serve_pages, trace_pages
+    figures = FIGURES | {name: make for room in rooms for name, make in room.FIGURES.items()}
     differing = []
     for page in PAGES:
         path = ROOT / page

