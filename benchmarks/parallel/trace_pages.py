@@ -24,7 +24,8 @@ def grok_1() -> str:
         took = row["trace"]
         lines.append(
             f"| {row['gpus']:,} | {row['stage']} of {row['layout']['pp']} "
-            f"| {traced / 1e15:.3f} | {traced / counted:.6f} | {sent / GIB:.2f} | {worst:.4f} | {peak / GIB:.1f} | {peak / planned:.3f} "
+            f"| {traced / 1e15:.3f} | {traced / counted:.6f} | {sent / GIB:.2f} | {worst:.4f} "
+            f"| {peak / GIB:.1f} | {peak / planned:.3f} "
             f"| {took['seconds']:.0f} s, {took['peak_rss_bytes'] / GIB:.1f} GiB |"
         )
     layouts = []
