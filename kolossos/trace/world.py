@@ -44,27 +44,8 @@ def without_a_vote() -> Iterator[None]:
         for one in stages:
             one._inference_mode = stage.InferenceMode.STATIC
 
-    schedules._PipelineSchedule._warmup_p2p = agreed
+    schedules._PipelineSchedule._warmup_p2p = agreed  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
         schedules._PipelineSchedule._warmup_p2p = vote
-
-
-def axes_of_groups(meshes: Meshes | None) -> dict[str, str]:
-    """From the name of each process group to the axis of the layout that it is a line of.
-
-    The ranks that share a weight are ``dp_shard``, whatever other axes lent theirs; ``world`` are all ranks, ``stage``
-    those with the same layers, where they are not a line of an axis.
-    """
-    if meshes is None:
-        return {}
-    world = dist.group.WORLD
-    assert world is not None
-    axes = {world.group_name: "world", meshes.stage.group_name: "stage"}
-    for mesh in (meshes.ranks, meshes.weights, meshes.experts, meshes.vocabulary):
-        assert mesh.mesh_dim_names is not None
-        for axis in mesh.mesh_dim_names:  # a line of all ranks is the world's own group
-            if mesh[axis].size() > 1:
-                axes[mesh[axis].get_group().group_name] = "dp_shard" if axis == "shard" else axis
-    return axes

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder, RouterLosses
-from kolossos.parallel.fsdp import end_of_backward
+from kolossos.parallel.parallelize import end_of_backward
 from kolossos.parallel.pipeline import Pipeline
 from kolossos.parallel.sums import ALONE, RankSums
 from kolossos.specs.run import LossSpec
