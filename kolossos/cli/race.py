@@ -53,10 +53,13 @@ def race(
     chosen, sites = load_assumptions(assumptions), load_sites()
     if claim is not None:
         from kolossos.cli.show.race import print_answer
-        from kolossos.race.claim import answer_claim
+        from kolossos.race.claim import answer_claim, last_year, parse_claim
 
         with value_of("--claim"):
-            found = answer_claim(claim, by, chosen, sites, seed, replicates)
+            parsed = parse_claim(claim, list(chosen.owners))
+        with value_of("--by"):
+            year = last_year(by, chosen)
+        found = answer_claim(parsed, year, chosen, sites, seed, replicates)
         if json:
             from json import dumps
 

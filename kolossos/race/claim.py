@@ -55,31 +55,34 @@ def parse_claim(text: str, owners: list[str]) -> Claim:
     """``text`` as a claim about ``owners``; an InputError of one line says what can be said."""
     parts = re.split(r"([<>])", text)
     if len(parts) != 3:
-        raise InputError(f"claim {text!r}: {SAID}")
+        raise InputError(f"{text!r}: {SAID}")
     left, right = _side(parts[0], owners, text), _side(parts[2], owners, text)
     for side, other in ((left, right), (right, left)):
         if side.rest and not other.owners:
-            raise InputError(f"claim {text!r}: '{side.rest}' needs owners on the other side")
+            raise InputError(f"{text!r}: '{side.rest}' needs owners on the other side")
         if side.rest and set(other.owners) == set(owners):
-            raise InputError(f"claim {text!r}: there is nobody besides {other.text}")
+            raise InputError(f"{text!r}: there is nobody besides {other.text}")
         for name in side.owners:
             if name in other.owners:
-                raise InputError(f"claim {text!r}: {name} is on both sides")
+                raise InputError(f"{text!r}: {name} is on both sides")
     if left.number is not None and right.number is not None:
-        raise InputError(f"claim {text!r}: two numbers say nothing about an owner; owners: {', '.join(owners)}")
+        raise InputError(f"{text!r}: two numbers say nothing about an owner; owners: {', '.join(owners)}")
     more, less = (left, right) if parts[1] == ">" else (right, left)
     return Claim(f"{more.text} > {less.text}", more, less, left.megawatts or right.megawatts)
 
 
+def last_year(by: int | None, assumptions: RaceAssumptions) -> int:
+    """The year that is asked for, within what can be looked at; InputError begins with it."""
+    year, first = DEFAULT_BY if by is None else by, assumptions.start.year
+    if not first < year <= first + MOST_YEARS:
+        raise InputError(f"{year}: expected a year from {first + 1} to {first + MOST_YEARS}")
+    return year
+
+
 def answer_claim(
-    text: str, by: int | None, assumptions: RaceAssumptions, sites: list[SitePoint], seed: int, replicates: int
+    claim: Claim, by: int, assumptions: RaceAssumptions, sites: list[SitePoint], seed: int, replicates: int
 ) -> dict[str, Any]:
     """Everything that ``kolossos race`` prints: the answer, what it rests on, how past forecasts did."""
-    claim = parse_claim(text, list(assumptions.owners))
-    first = assumptions.start.year
-    by = DEFAULT_BY if by is None else by
-    if not first < by <= first + MOST_YEARS:
-        raise InputError(f"by {by}: expected a year from {first + 1} to {first + MOST_YEARS}")
     race = run_race(assumptions, sites, MOST_YEARS, seed, replicates)
     return {
         "kind": "estimate",
@@ -143,7 +146,7 @@ def _needs(claim: Claim, race: Race, target_R: Array, at: int) -> dict[str, Any]
 def _side(text: str, owners: list[str], claim: str) -> Side:
     said = " ".join(text.split())
     if not said:
-        raise InputError(f"claim {claim!r}: one side is empty; {SAID}")
+        raise InputError(f"{claim!r}: one side is empty; {SAID}")
     for rest in ("all others", "every other"):
         if said.lower() == rest:
             return Side(said.lower(), rest=rest)
@@ -153,13 +156,13 @@ def _side(text: str, owners: list[str], claim: str) -> Side:
         if unit == "gw":
             value *= 1e3
         if value <= 0:
-            raise InputError(f"claim {claim!r}: expected a number above 0, not {said}")
+            raise InputError(f"{claim!r}: expected a number above 0, not {said}")
         return Side(said, number=value, megawatts=unit in ("gw", "mw"))
     if said.lower() == "world":
         return Side("world", owners=tuple(owners))
     names = tuple(_owner(part.strip(), owners, claim) for part in said.split("+"))
     if len(set(names)) < len(names):
-        raise InputError(f"claim {claim!r}: an owner is named twice in '{said}'")
+        raise InputError(f"{claim!r}: an owner is named twice in '{said}'")
     return Side(" + ".join(names), owners=names)
 
 
@@ -168,9 +171,9 @@ def _owner(name: str, owners: list[str], claim: str) -> str:
     if name.lower() in found:
         return found[name.lower()]
     if name.lower() in RENTERS:
-        raise InputError(f"claim {claim!r}: {name} owns no chips here, they count with {RENTERS[name.lower()]}")
+        raise InputError(f"{claim!r}: {name} owns no chips here, they count with {RENTERS[name.lower()]}")
     known = ", ".join(owners)
-    raise InputError(f"claim {claim!r}: no owner '{name}'{nearest(name, owners)}; owners: {known}; {SAID}")
+    raise InputError(f"{claim!r}: no owner '{name}'{nearest(name, owners)}; owners: {known}; {SAID}")
 
 
 def _value(side: Side, other: Side, owners: list[str], values_ROY: Array) -> Array:

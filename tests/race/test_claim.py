@@ -105,7 +105,7 @@ def test_command_answers_in_words_and_json(monkeypatch: pytest.MonkeyPatch, capf
     assert code == 0
     assert "even odds not before 2046" in " ".join(out.split())
     for arguments, message in (
-        (["--claim", "xAI > 50M", "--by", "2025"], "by 2025: expected a year from 2026 to 2045"),
+        (["--claim", "xAI > 50M", "--by", "2025"], "--by 2025: expected a year from 2026 to 2045"),
         (["--by", "2030"], "--by 2030 needs a --claim"),
         (["--claim", "xAI > 50M", "--plot", "a.png"], "leave --claim out"),
         (["--claim", "nobody"], "say two sides"),
