@@ -48,6 +48,7 @@ class Row:
 def validate_operations(replicates: int = 100, seed: int = 0) -> dict[str, Any]:
     """All comparisons: ``rows``, the ``ettr_grid``, and a ``summary``."""
     rows = [*_llama(replicates, seed), *_rsc(replicates, seed), *_hundred_thousand(replicates, seed), _opt(seed)]
+    rows += _defaults(seed)
     grid = ettr_grid(seed)
     holding = [cell for cell in grid if cell["assumptions_hold"]]
     judged = [bool(row.agrees) for row in rows if row.agrees is not None]
@@ -161,7 +162,7 @@ def _llama(replicates: int, seed: int) -> list[Row]:
     count = quantiles(outcome.interruptions)
     deviation = float(outcome.interruptions.std(ddof=1))
     causes = outcome.scenario.causes.rows
-    table = {c.name: c.per_1000_node_days for c in causes}
+    table = {c.name: c.per_1000_node_days * 2.048 + c.per_day for c in causes}
     total = sum(table.values())
     shares = outcome.by_cause.sum(0) / outcome.by_cause.sum()
     expected = np.array([table[c.name] / total for c in causes])
@@ -276,12 +277,33 @@ def _hundred_thousand(replicates: int, seed: int) -> list[Row]:
         ),
     ]  # fmt: skip
     for table in ("llama3-2024", "fthsdp-32k", "rsc-1"):
-        rate = sum(c.per_1000_node_days for c in load_table(table).causes)
-        gap = 1440.0 / (rate / 1000.0 * 12_250)
+        rate = sum(c.per_1000_node_days * 12.25 + c.per_day for c in load_table(table).causes)
+        gap = 1440.0 / rate
         rows.append(
             Row(
                 f"98k-mtbf-from-{table}", f"minutes between failures on 98,000 GPUs by the rates of {table}", "18",
                 {"mean": gap}, None, "transfer", f"rates of {table}", FTHSDP, "no simulation: rate times nodes",
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _defaults(seed: int) -> list[Row]:
+    """What the defaults (rates of Llama 3: hardware by node, software by job) say of runs that set nothing in them."""
+    rows = []
+    cases = (
+        ("h200", 1_600, "h200", 120.0, 205.0, "faults in four months on 1,600 H200", "public report of one run"),
+        ("opt", 1_024, "h100", 56.0, 90.0, "restarts in 56 days on 992 to 1,024 A100 (about)", OPT),
+    )
+    for name, gpus, gpu, days, published, quantity, source in cases:
+        outcome = run({"days": days, "fleet": {"gpus": gpus, "gpu": gpu}}, 100, seed, 1800.0)
+        counts = quantiles(outcome.interruptions)
+        share = quantiles(outcome.effective_share)
+        rows.append(
+            Row(
+                f"defaults-{name}", quantity, f"{published:g}", counts, abs(counts["mean"] / published - 1) <= 0.25,
+                "prediction", "all defaults: rates of llama3-2024", source,
+                f"effective training time {share['mean']:.3f}; held to 25 %, as the other count of one log",
             )
         )  # fmt: skip
     return rows

@@ -122,7 +122,16 @@ class RecoverySpec(Spec):
     )
     detect_s: NonNegativeFloat | None = Field(default=None, description="overrides what the failure table says")
     repair_s: NonNegativeFloat | None = Field(default=None, description="overrides what the failure table says")
-    person_s: NonNegativeFloat = Field(default=3600.0, description="until a person has acted (estimate)")
+    person_s: NonNegativeFloat = Field(
+        default=4080.0, description="until a person has acted (68 min by the restart path, Unicron, arXiv:2401.00134)"
+    )
+    by_hand_share: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="least share of a table's stops that wait for a person; None: 0.173 for jobs below 8,192 GPUs "
+        "under the store policy, else the table's",
+    )
     restart_s: NonNegativeFloat | None = Field(
         default=None, description="whole job, cold; None: by size, from published start-ups (docs/simulate.md)"
     )
@@ -138,6 +147,13 @@ class RecoverySpec(Spec):
     )
     replica_restart_s: NonNegativeFloat = Field(default=200.0, description="one replica, cold (FT-HSDP, 16K GPUs)")
     rejoin_stall_s: NonNegativeFloat = Field(default=0.0, description="all replicas wait when one comes back")
+    batch: Literal["shrinks", "kept"] = Field(
+        default="shrinks",
+        description="while replicas are out: a smaller batch; or the whole one, each absent share computed by a member",
+    )
+    standby_share: float = Field(
+        default=1 / 10.87, gt=0.0, le=1.0, description="of a cold start, with warm standby machines (ByteRobust)"
+    )
 
     @property
     def own_spares(self) -> int:
