@@ -132,7 +132,7 @@ def _mean_watts(spec: OperationSpec, members: list[Lot], draw: StepDrawSpec | No
         busy = sum(share * _busy_watts(kinds[name], draw) for name, share in shares.items())
     if idle is None:
         idle = sum(share * kinds[name].idle_watts for name, share in shares.items())
-    return busy, idle
+    return busy * spec.power.fans, idle * spec.power.fans
 
 
 def _busy_watts(kind: GpuSpec, draw: StepDrawSpec | None) -> float:
@@ -147,4 +147,4 @@ def _power_factor(spec: OperationSpec, gpus: int, busy_watts: float, idle_watts:
     if not power.enforce_limit or power.site_limit_watts is None:
         return 1.0
     per_gpu = power.site_limit_watts / power.pue / gpus
-    return float(np.clip((per_gpu - power.host_watts - idle_watts) / (busy_watts - idle_watts), 0.01, 1.0))
+    return float(np.clip((per_gpu - power.host_watts * power.fans - idle_watts) / (busy_watts - idle_watts), 0.01, 1.0))

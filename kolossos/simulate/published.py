@@ -16,6 +16,7 @@ from kolossos.simulate.build import operation_values_of, parse_operation
 from kolossos.simulate.closed_forms import exact_efficiency, rsc_expected_ettr
 from kolossos.simulate.engine.play import Outcome, simulate
 from kolossos.simulate.failures import load_table
+from kolossos.simulate.power import step_power
 from kolossos.simulate.quantiles import quantiles
 from kolossos.simulate.scenario import resolve
 from kolossos.simulate.search.optimise import resolved_interval_s
@@ -48,7 +49,7 @@ class Row:
 def validate_operations(replicates: int = 100, seed: int = 0) -> dict[str, Any]:
     """All comparisons: ``rows``, the ``ettr_grid``, and a ``summary``."""
     rows = [*_llama(replicates, seed), *_rsc(replicates, seed), *_hundred_thousand(replicates, seed), _opt(seed)]
-    rows += _defaults(seed)
+    rows += [*_defaults(seed), *_node_power()]
     grid = ettr_grid(seed)
     holding = [cell for cell in grid if cell["assumptions_hold"]]
     judged = [bool(row.agrees) for row in rows if row.agrees is not None]
@@ -283,6 +284,32 @@ def _hundred_thousand(replicates: int, seed: int) -> list[Row]:
             Row(
                 f"98k-mtbf-from-{table}", f"minutes between failures on 98,000 GPUs by the rates of {table}", "18",
                 {"mean": gap}, None, "transfer", f"rates of {table}", FTHSDP, "no simulation: rate times nodes",
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _node_power() -> list[Row]:
+    """kW of a node of eight over a step. Shape and level of immersed H100 are inputs, air's share two maxima."""
+    immersed = "mlcommons/training_results_v4.0 smc-ac-power @6fe954378efe"
+    cases = (
+        ("h100-immersed", "h100", "liquid", 6.85, 6.85, "8 x H100, immersed: mean", "by construction", immersed),
+        ("b200-water", "b200", "liquid", 9.58, 10.04, "8 x B200, water: mean of a run", "prediction",
+         "mlcommons/training_results_v5.0 Lenovo SR780a V3 @0fdc28f01325"),
+        ("h100-air", "h100", "air", 8.66, 8.66, "8 x H100, air: 95 % of a run", "prediction",
+         "mlcommons/training_results_v4.1 Dell XE9680 @b87b9e396f77"),
+    )  # fmt: skip
+    rows = []
+    for name, gpu, cooling, low, high, quantity, check, source in cases:
+        spec = OperationSpec.parse({"fleet": {"gpus": 8, "gpu": gpu}, "power": {"cooling": cooling}}, "published power")
+        power = step_power(spec, resolve(spec).phases[0])
+        watts = float(np.percentile(power.profile_watts, 95)) if "95 %" in quantity else power.mean_watts
+        published = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        rows.append(
+            Row(
+                f"node-power-{name}", f"kW of a node: {quantity}", published, {"mean": watts / 1e3},
+                0.95 * low <= watts / 1e3 <= 1.05 * high, check, "kind, cooling; host 200 W a GPU (estimate)", source,
+                "held to 5 %",
             )
         )  # fmt: skip
     return rows

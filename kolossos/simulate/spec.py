@@ -207,12 +207,19 @@ class PowerDrawSpec(Spec):
     )
     gpu_idle_watts: PositiveFloat | None = Field(default=None, description="None: what each kind's file says")
     host_watts: PositiveFloat = Field(default=200.0, description="node beyond GPUs, and fabric, per GPU")
+    cooling: Literal["liquid", "air"] = Field(default="liquid", description="air: the node's own fans draw more")
     pue: float = Field(default=1.3, ge=1.0)
     site_limit_watts: PositiveFloat | None = None
     enforce_limit: bool = Field(default=False, description="slow the job to the limit (linear in dynamic power)")
     ramp_s: NonNegativeFloat = Field(default=45.0, description="grid ramp after a full stop (FT-HSDP power smoother)")
     usd_per_kwh: NonNegativeFloat = 0.0674
     gco2_per_kwh: NonNegativeFloat = 400.0
+
+    @property
+    def fans(self) -> float:
+        """Draw of a node over that of a liquid-cooled one: 8.48 kW (8 x H100 by air, training maximum, Latif et al.,
+        arXiv:2412.08602) over 7.38 kW (immersed, maximum, MLPerf training_results_v4.0 @6fe954378efe)."""
+        return 8.48 / 7.38 if self.cooling == "air" else 1.0
 
 
 class PriceSpec(Spec):
