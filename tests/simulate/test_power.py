@@ -9,6 +9,7 @@ from kolossos.simulate.build import operation_of
 from kolossos.simulate.engine.play import simulate
 from kolossos.simulate.power import energy_mwh, step_power
 from kolossos.simulate.scenario import resolve
+from kolossos.simulate.spec import OperationSpec
 from kolossos.specs.catalogue import load_gpu
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.draw import MEAN_SHARE_OF_TDP, gpu_watts
