@@ -12,6 +12,7 @@ from collections.abc import Callable
 import notes.market_pages as notes_pages
 import parallel.trace_pages as trace_pages
 import plan_pages
+import race_pages
 import serve.serve_pages as serve_pages
 import simulate_pages
 from pages import RESULTS, ROOT, filled
@@ -22,6 +23,7 @@ PAGES = (
     "docs/training.md",
     "docs/plan.md",
     "docs/simulate.md",
+    "docs/race.md",
     "docs/survival.md",
     "docs/notes.md",
     "docs/serve.md",
@@ -105,7 +107,7 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
-    rooms = plan_pages, simulate_pages, notes_pages, serve_pages, trace_pages
+    rooms = plan_pages, simulate_pages, race_pages, notes_pages, serve_pages, trace_pages
     figures = FIGURES | {name: make for room in rooms for name, make in room.FIGURES.items()}
     differing = []
     for page in PAGES:
