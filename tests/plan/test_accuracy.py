@@ -78,4 +78,4 @@ def test_models_missing_from_the_file_come_from_the_catalogue(tmp_path):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    assert len(score(path, None)["rows"]) == 9
+    assert len(score(path, None)["rows"]) == 14

@@ -285,7 +285,7 @@ def test_closed_form_and_events_agree() -> None:
     assert len(usual) > 0.4 * len(drawn)
     assert usual.mean() < 0.003
     assert np.mean(usual < 0.02) > 0.98
-    assert usual.max() < 0.04
+    assert usual.max() < 0.06
     assert empty.sum() > 5
     assert error[empty].mean() < 0.01
     assert error[empty].max() < 0.04

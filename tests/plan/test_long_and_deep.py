@@ -19,7 +19,7 @@ def test_94_layers_are_96_chunks_whose_first_and_last_have_none() -> None:
     assert (chunks[0], chunks[-1], sum(stage_layers(94, 32, 3))) == ([0, 1, 1], [1, 1, 0], 94)
     found = planned(layout=DEEP, global_batch=256, seq_len=4096)
     assert found.played is not None
-    assert found.played.step_s == pytest.approx(found.priced.step_time_s, rel=0.02)
+    assert found.played.step_s == pytest.approx(found.priced.step_time_s, rel=0.025)
     shallow = planned(layout=DEEP.replace("vp=3", "vp=1"), global_batch=256, seq_len=4096)
     assert found.priced.parts["bubble"] < 0.5 * shallow.priced.parts["bubble"]
 
