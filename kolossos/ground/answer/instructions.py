@@ -1,0 +1,51 @@
+"""Sentences that are no evidence: those that speak to whoever answers, or only repeat the question.
+
+Sources are data. Nothing here obeys one, so a planted instruction could at most be quoted; these rules keep it from
+being quoted as an answer, and from standing in what a language model reads.
+"""
+
+import re
+from collections.abc import Sequence
+
+_ADDRESSED = re.compile(
+    r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:above|previous|prior|earlier|preceding|other|all|any|your|these|instructions?|rules?|prompts?|sources?|context)\b"
+    r"|\b(?:system|developer|assistant|user)\s*(?:prompt|message|instructions?)\b"
+    r"|\b(?:system|assistant|user|developer)\s*:"
+    r"|<\|?/?(?:im_start|im_end|system|assistant|user|inst|s)\|?>|\[/?INST\]|#{2,}\s*(?:instructions?|system|response)"
+    r"|\b(?:you are|act as|pretend to be|roleplay as)\b.{0,30}\b(?:ai|assistant|chatbot|language model|llm|bot|grok|gpt|dan)\b"
+    r"|\b(?:when|if|whenever|should|once)\b.{0,30}\b(?:asked|asks|questioned|queried|prompted)\b"
+    r"|\b(?:the|correct|right|only|final|true) answer (?:is|to|must|should|here)\b"
+    r"|\b(?:answer|reply|respond|say|output|print|write|return|state|tell (?:them|the user|everyone))\b.{0,30}\b(?:only|exactly|instead|nothing else|with|that it|verbatim)\b.{0,60}[\"'“:]"
+    r"|\b(?:new|updated|urgent|important) (?:instructions?|orders?|directives?)\b"
+    r"|\b(?:dear|attention|note to|hey|hello|to all) (?:ai|chatbots?|assistants?|language models?|llms?|bots?|grok|gpt)\b"
+    r"|\b(?:as an ai|language models?|chatbots?) (?:must|should|has to|have to|reading)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+LEAST_REPEATED = 5  # words in a row of a question that make a sentence its echo
+SHARE_REPEATED = 0.7
+
+
+def is_addressed(sentence: str) -> bool:
+    """Whether a sentence speaks to the one who answers: orders it something, or tells it what to answer."""
+    return _ADDRESSED.search(sentence) is not None
+
+
+def repeats(question: Sequence[str], sentence: Sequence[str]) -> bool:
+    """Whether ``sentence`` has most of the question's words in a row, the asking word among them, as a copy has.
+
+    Both as lists of all their words in lower case. A statement says "the Panthers gave up 308 points", a copy "how many
+    points did the Panthers give up".
+    """
+    wanted = max(LEAST_REPEATED, round(SHARE_REPEATED * len(question)))
+    if len(question) < LEAST_REPEATED or len(sentence) < wanted:
+        return len(question) > 2 and _within(list(question), list(sentence))
+    runs = {tuple(question[at : at + wanted]) for at in range(len(question) - wanted + 1)}
+    asking = {run for run in runs if any(word in _ASKING for word in run)} or set()
+    return any(tuple(sentence[at : at + wanted]) in asking for at in range(len(sentence) - wanted + 1))
+
+
+_ASKING = frozenset("who whom whose what which when where why how".split())
+
+
+def _within(short: list[str], long: list[str]) -> bool:
+    return any(long[at : at + len(short)] == short for at in range(len(long) - len(short) + 1))
