@@ -1,4 +1,4 @@
-"""Fits what decides an answer, on the tuning half of a set in SQuAD's layout, and writes kolossos/ground/answer/weights.toml.
+"""Fits what decides an answer on the tuning half of a set in SQuAD's layout: kolossos/ground/answer/weights.toml.
 
     python benchmarks/ground/fit_answers.py xquad.en.json --model FOLDER   # a sentence-embedding model
 
@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 import torch
-
 from vectors import Kept
 
 from kolossos.ground.answer.ask import PASSAGES, Asker
@@ -141,11 +140,12 @@ def fit(questions: QuestionSet, encoder: Kept | None) -> dict:
     shares = np.array([shares_of(s).max() for s in scores])[there]
     print(f"{'dense' if dense else 'lexical'}: {len(given)} cases, right {right[there].mean():.3f} of those there, "
           f"two quoted in {(shares < SECOND_SHARE).mean():.3f}", file=sys.stderr)  # fmt: skip
+    parts = {"sentence": sentence, "support": support, "right": correct}
     return {
         "least": round(float(np.quantile(odds[~there], 1 - REMOVED_ANSWERED)), 3),
         "second": SECOND_SHARE,
         "encoder": encoder.identity if encoder else "",
-        **{n: {"constant": w.constant, **w.weights} for n, w in (("sentence", sentence), ("support", support), ("right", correct))},
+        **{name: {"constant": fitted.constant, **fitted.weights} for name, fitted in parts.items()},
     }  # fmt: skip
 
 

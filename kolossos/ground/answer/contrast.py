@@ -3,13 +3,10 @@
 import re
 from collections.abc import Iterable
 
+from kolossos.ground.answer.cues import words_of
 from kolossos.ground.answer.items import NUMBER_WORDS, Words
 
-_NEGATIONS = frozenset(
-    "not no never none neither nor cannot without nobody nothing hardly barely denied denies deny false falsely "
-    "untrue incorrect wrong myth hoax debunked refuted disproved fake isn wasn aren weren doesn don didn hasn haven hadn "
-    "won wouldn couldn shouldn can't isnt wasnt arent dont doesnt didnt wont cant unlikely fails failed".split()
-)
+_NEGATIONS = frozenset(words_of("negations"))
 _YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
 _SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "dozen": 12.0}
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")

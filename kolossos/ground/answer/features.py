@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kolossos.ground.answer.items import Words, is_name, is_number, items
+from kolossos.ground.answer.items import Words, is_number, items
 from kolossos.ground.answer.question import KINDS, Question
 
 REACH = 6.0  # words over which nearness to an item falls to 1/e
@@ -84,7 +84,7 @@ def _lexical(question: Question, c: Candidate) -> list[float]:
         min(1.0, len(c.words.surface) / 60),
         float(c.first),
         1 / c.rank,
-        _order(question, c.words),
+        in_order(question, c.words),
     ]
 
 
@@ -127,7 +127,7 @@ def _focus(question: Question, words: Words) -> float:
     return len(near) / len(question.focus)
 
 
-def _order(question: Question, words: Words) -> float:
+def in_order(question: Question, words: Words) -> float:
     """Longest run of the question's words that the sentence has in the same order, as a share of them."""
     wanted = {stem: at for at, stem in enumerate(question.stems)}
     tails: list[int] = []
@@ -145,8 +145,3 @@ def _places(words: Words) -> dict[str, list[int]]:
         if stem:
             places.setdefault(stem, []).append(at)
     return places
-
-
-def count_names(words: Words) -> int:
-    """How many words are written as names."""
-    return sum(is_name(words, at) for at in range(len(words.surface)))

@@ -7,17 +7,25 @@ being quoted as an answer, and from standing in what a language model reads.
 import re
 from collections.abc import Sequence
 
+from kolossos.ground.answer.cues import words_of
+
+_ORDERED = (
+    r"above|previous|prior|earlier|preceding|other|all|any|your|these|instructions?|rules?|prompts?|sources?|context"
+)
+_MACHINE = r"ai|assistants?|chatbots?|language models?|llms?|bots?|grok|gpt|dan"
 _ADDRESSED = re.compile(
-    r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:above|previous|prior|earlier|preceding|other|all|any|your|these|instructions?|rules?|prompts?|sources?|context)\b"
+    rf"\b(?:ignore|disregard|forget|override|bypass)\b.{{0,40}}\b(?:{_ORDERED})\b"
     r"|\b(?:system|developer|assistant|user)\s*(?:prompt|message|instructions?)\b"
-    r"|\b(?:system|assistant|user|developer)\s*:"
+    r"|^\W*(?:system|assistant|user|developer)\s*:"
     r"|<\|?/?(?:im_start|im_end|system|assistant|user|inst|s)\|?>|\[/?INST\]|#{2,}\s*(?:instructions?|system|response)"
-    r"|\b(?:you are|act as|pretend to be|roleplay as)\b.{0,30}\b(?:ai|assistant|chatbot|language model|llm|bot|grok|gpt|dan)\b"
-    r"|\b(?:when|if|whenever|should|once)\b.{0,30}\b(?:asked|asks|questioned|queried|prompted)\b"
-    r"|\b(?:the|correct|right|only|final|true) answer (?:is|to|must|should|here)\b"
-    r"|\b(?:answer|reply|respond|say|output|print|write|return|state|tell (?:them|the user|everyone))\b.{0,30}\b(?:only|exactly|instead|nothing else|with|that it|verbatim)\b.{0,60}[\"'“:]"
+    rf"|\b(?:you are|act as|pretend to be|roleplay as)\b.{{0,30}}\b(?:{_MACHINE})\b"
+    r"|\b(?:when|if|whenever|should|once|to)\b.{0,40}\b(?:asks?|asked|questioned|queried|prompted|question)\b"
+    r".{0,200}\b(?:answer|say|reply|respond|output|claim)\b(?! to)"
+    r"|\b(?:correct|right|only|final|true) answer (?:is|to|must|should|here)\b"
+    r"|\b(?:answer|reply|respond|say|output|print|write|return|state|tell (?:them|the user|everyone))\b.{0,30}"
+    r"\b(?:only|exactly|instead|nothing else|with|that it|verbatim)\b.{0,60}[\"'“:]"
     r"|\b(?:new|updated|urgent|important) (?:instructions?|orders?|directives?)\b"
-    r"|\b(?:dear|attention|note to|hey|hello|to all) (?:ai|chatbots?|assistants?|language models?|llms?|bots?|grok|gpt)\b"
+    rf"|\b(?:dear|attention|note to|hey|hello|to all) (?:{_MACHINE})\b"
     r"|\b(?:as an ai|language models?|chatbots?) (?:must|should|has to|have to|reading)\b",
     re.IGNORECASE | re.DOTALL,
 )
@@ -40,11 +48,12 @@ def repeats(question: Sequence[str], sentence: Sequence[str]) -> bool:
     if len(question) < LEAST_REPEATED or len(sentence) < wanted:
         return len(question) > 2 and _within(list(question), list(sentence))
     runs = {tuple(question[at : at + wanted]) for at in range(len(question) - wanted + 1)}
-    asking = {run for run in runs if any(word in _ASKING for word in run)} or set()
+    first = next((word for word in question if word in _ASKING), question[0])
+    asking = {run for run in runs if first in run}
     return any(tuple(sentence[at : at + wanted]) in asking for at in range(len(sentence) - wanted + 1))
 
 
-_ASKING = frozenset("who whom whose what which when where why how".split())
+_ASKING = frozenset(words_of("asking"))
 
 
 def _within(short: list[str], long: list[str]) -> bool:

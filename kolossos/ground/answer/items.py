@@ -3,28 +3,20 @@
 import re
 from dataclasses import dataclass
 
+from kolossos.ground.answer.cues import words_of
 from kolossos.ground.answer.question import stem_of
 from kolossos.ground.words import spans
 
-NUMBER_WORDS = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-} | dict(zip("thirty forty fifty sixty seventy eighty ninety".split(), range(30, 100, 10), strict=True))
-_LARGE = frozenset("hundred thousand million billion trillion dozen half twice double third quarter".split())
-_MONTHS = frozenset("january february march april may june july august september october november december".split())
-_TIMES = _MONTHS | frozenset(
-    "century centuries decade monday tuesday wednesday thursday friday saturday sunday".split()
-)
+NUMBER_WORDS = {word: value for value, word in enumerate(words_of("numbers"))} | {
+    word: 30 + 10 * place for place, word in enumerate(words_of("tens"))
+}
+_AMOUNTS = frozenset(words_of("amounts"))
+_MONTHS = frozenset(words_of("months"))
+_TIMES = frozenset(words_of("times"))
 _YEAR = re.compile(r"(?:1\d|20)\d\ds?")
-_CAUSES = frozenset(
-    "because due since cause caused causes reason therefore thus result resulted order hence prevent so enable allow "
-    "allowed help ensure avoid owing led purpose".split()
-)
-_MEANS = frozenset("by through using via with means use used method process".split())
-_AT = frozenset("in at near from to of on into across".split())
+_CAUSES = frozenset(words_of("causes"))
+_MEANS = frozenset(words_of("means"))
+_AT = frozenset(words_of("places"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ def items(words: Words, kind: str) -> list[int]:
 
 def is_number(word: str) -> bool:
     """Whether a word is a figure, in digits or letters."""
-    return word[:1].isdigit() or word.lower() in NUMBER_WORDS or word.lower() in _LARGE
+    return word[:1].isdigit() or word.lower() in NUMBER_WORDS or word.lower() in _AMOUNTS
 
 
 def is_name(words: Words, at: int) -> bool:
@@ -70,7 +62,7 @@ def _fits(words: Words, at: int, kind: str) -> bool:
         case "count":
             return is_number(word)
         case "date":
-            return low in _TIMES or _YEAR.fullmatch(word) is not None
+            return low in _TIMES or (low in _MONTHS and word[:1].isupper()) or _YEAR.fullmatch(word) is not None
         case "person":
             return is_name(words, at)
         case "place":

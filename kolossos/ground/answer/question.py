@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kolossos.ground.answer.cues import words_of
 from kolossos.ground.words import forms_of, spans
 
 KINDS = ("count", "date", "person", "place", "reason", "manner", "thing")
@@ -17,7 +18,8 @@ _TIMES = r"year|date|day|month|century|decade|era|time|season"
 _PLACES = r"country|city|state|place|location|region|continent|town|river|island|area|county|nation|building|street"
 _CUES = (  # in order: the first that is found decides
     ("count", rf"\bhow (?:many|much|long|far|old|tall|large|big|high|fast|often|deep|wide|few)\b"
-              rf"|\b(?:what|which) (?:\w+ ){{0,2}}?(?:{_UNITS})\b|\b(?:what|which) (?:is|was|were|are) the (?:\w+ ){{0,2}}?(?:{_UNITS})\b"),
+              rf"|\b(?:what|which) (?:\w+ ){{0,2}}?(?:{_UNITS})\b"
+              rf"|\b(?:what|which) (?:is|was|were|are) the (?:\w+ ){{0,2}}?(?:{_UNITS})\b"),
     ("date", rf"\bwhen\b|\b(?:what|which) (?:\w+ )?(?:{_TIMES})s?\b"),
     ("person", r"\bwho(?:m|se)?\b|\b(?:what|which) (?:\w+ )?(?:person|people|player|actor|singer|scientist|king|queen"
                r"|president|author|man|woman|name|leader|team|company|group|artist|emperor|ruler|director|coach)s?\b"),
@@ -26,7 +28,7 @@ _CUES = (  # in order: the first that is found decides
     ("manner", r"\bhow\b"),
 )  # fmt: skip
 _PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _CUES)
-_ASKS = frozenset("who whom whose what which when where why how did does do is are was were in on at the a".split())
+_ASKS = frozenset([*words_of("asking"), *words_of("auxiliaries")])
 
 
 @dataclass(frozen=True, slots=True)

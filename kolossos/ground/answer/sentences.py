@@ -7,20 +7,18 @@ text's length: the libraries that were looked at change white space, or search w
 import re
 from collections.abc import Iterator
 
+from kolossos.ground.answer.cues import words_of
+
 LONGEST = 600  # characters; a stretch without an end of a sentence is cut at white space
 _END = re.compile(
     r"([.!?…]+|[。！？])[\"'”’»)\]]*(?:\[[^\[\]\s]{1,12}\]|:\d[\d,–-]{0,11}(?=\s))*"
 )  # [12] and :12: references
 _BREAK = re.compile(r"\n\s*\n|\n(?=\s*[^\sa-z])|[\r\f\v\u2028\u2029]+(?!\n)")
-_BEFORE_NAME = frozenset(
-    "mr mrs ms dr prof st sr jr rev gen col capt lt sgt maj gov sen rep hon fr mt ft messrs adm cmdr pres supt "
-    "vs cf eg ie al ca approx est fig figs eq sec no nos vol vols ed eds pp op inc ltd co corp bros dept univ assn "
-    "jan feb mar apr jun jul aug sept sep oct nov dec viz resp bzw z.b d.h u.a e.g i.e a.d b.c u.s u.k u.n ph.d".split()
-)
+_ABBREVIATIONS = frozenset(words_of("abbreviations"))
 
 
 def sentences(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
-    """Places of the sentences of ``text[start:end]``, each without white space at its ends and with a letter or digit."""
+    """Places of the sentences of ``text[start:end]``: no white space at their ends, each with a letter or digit."""
     stop = len(text) if end is None else end
     found = []
     for first, last in _lines(text, start, stop):
@@ -45,9 +43,7 @@ def _ends(text: str, first: int, last: int) -> Iterator[int]:
         mark, after = match.group(1), match.end()
         if after >= last:
             return
-        if mark in "。！？":
-            yield after
-        elif text[after].isspace() and not _goes_on(text, match.start(), after, last, mark):
+        if mark in "。！？" or (text[after].isspace() and not _goes_on(text, match.start(), after, last, mark)):
             yield after
 
 
@@ -60,7 +56,7 @@ def _goes_on(text: str, mark_at: int, after: int, last: int, mark: str) -> bool:
         return False
     word = text[max(0, mark_at - 12) : mark_at].split()[-1:] or [""]
     before = word[0].lstrip("\"'“‘«([").lower()
-    return before in _BEFORE_NAME or (len(before) == 1 and before.isalpha() and before not in "i")
+    return before in _ABBREVIATIONS or (len(before) == 1 and before.isalpha() and before not in "i")
 
 
 def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

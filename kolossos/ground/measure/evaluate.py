@@ -21,8 +21,8 @@ Write = Callable[[Answer, Any], Answer]  # by a model: the answer again, of what
 
 @dataclass(frozen=True)
 class Row:
-    """One question. ``rank``: of its passage, 0 if not found; ``first``, ``held``: the first sentence, or any quoted one
-    before abstaining, holds the gold text; ``quoted``: sentences of the answer, ``holding`` of them holding it.
+    """One question. ``rank``: of its passage, 0 if not found; ``first``, ``held``: the first sentence, or any quoted
+    one before abstaining, holds the gold text; ``quoted``: sentences of the answer, ``holding`` of them holding it.
     ``support_away``: support without its article, None where nothing could be taken away."""
 
     id: str
