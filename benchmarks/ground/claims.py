@@ -180,8 +180,8 @@ def main() -> None:
     encoder.save()
     if given.fit:
         head = (
-            "# Fitted by benchmarks/ground/claims.py on the tuning halves of CLIMATE-FEVER and of altered sentences of\n"
-            "# XQuAD-en: numbers only, no text of either is here. Each row: supported, contradicted, not found.\n"
+            "# Fitted by benchmarks/ground/claims.py on the tuning halves of CLIMATE-FEVER and of altered sentences\n"
+            "# of XQuAD-en: numbers only, no text of either is here. Each row: supported, contradicted, not found.\n"
         )
         FILE.write_text(head + tomli_w.dumps(written), encoding="utf-8")
     else:
