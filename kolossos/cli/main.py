@@ -14,10 +14,10 @@ from kolossos.cli.chat import chat
 from kolossos.cli.complete import complete
 from kolossos.cli.evaluate import evaluate
 from kolossos.cli.export import export
-from kolossos.cli.ground.index import index
-from kolossos.cli.ground.search import search
 from kolossos.cli.ground.ask import ask
 from kolossos.cli.ground.check import check
+from kolossos.cli.ground.index import index
+from kolossos.cli.ground.search import search
 from kolossos.cli.hardware import clusters, gpus
 from kolossos.cli.jobs.chaos import chaos
 from kolossos.cli.jobs.launch import launch
