@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kolossos.errors import InputError
+from kolossos.ground.rarity import rarities
 from kolossos.ground.source import Hit, Passage, Query, Source
 from kolossos.ground.words import stems, words
 
@@ -56,9 +57,8 @@ class Memory:
         return self._fused(ranks, count)
 
     def rarities(self, terms: Sequence[str]) -> list[float]:
-        """How rare each stem is among the passages: Lucene's idf of BM25, ln(1 + (N - n + 0.5) / (n + 0.5))."""
-        n = np.array([self._frequencies.get(term, 0) for term in terms], float)
-        return list(np.log1p((len(self.passages) - n + 0.5) / (n + 0.5)))
+        """How rare each stem is among the passages."""
+        return rarities([self._frequencies.get(term, 0) for term in terms], len(self.passages))
 
     def _fused(self, ranks: dict[str, list[int]], count: int) -> list[Hit]:
         score: dict[int, float] = {}

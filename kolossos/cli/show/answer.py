@@ -110,13 +110,16 @@ def _print_quotation(console: "Console", mark: str, quotation: "Quotation") -> N
     from rich.padding import Padding
     from rich.text import Text
 
+    from kolossos.ground.answer.answer import HELPFUL
+
     source = quotation.source
     text = Text(f"{mark} ", style="bold")
     text.append(printable(" ".join(quotation.text.split())))
     console.print(text)
     author = f"@{source.author.removeprefix('@')}" if source.kind == "post" and source.author else source.author
     date = source.date.strftime("%Y-%m-%d") if source.date else "no date"
-    about = [" ".join(source.title.split()), author, source.kind, date, source.address or source.key]
+    rated = ["rated helpful"] if source.kind == "note" and any(n.status == HELPFUL for n in source.notes) else []
+    about = [" ".join(source.title.split()), author, source.kind, *rated, date, source.address or source.key]
     place = f"{', '.join(part for part in about if part)}, characters {quotation.start:,}-{quotation.end:,}"
     console.print(Padding(Text(printable(place), style="cyan"), (0, 0, 0, 4)))
     for note in quotation.notes:

@@ -22,7 +22,9 @@ class Quotation:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """The Helpful notes on its post."""
+        """The Helpful notes on its post; none of a note, which is one itself."""
+        if self.source.kind == "note":
+            return ()
         return tuple(note for note in self.source.notes if note.status == HELPFUL)
 
     def to_json(self) -> dict[str, Any]:

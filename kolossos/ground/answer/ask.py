@@ -15,8 +15,9 @@ from kolossos.ground.answer.instructions import is_addressed, repeats
 from kolossos.ground.answer.question import Question, read_question
 from kolossos.ground.answer.support import shares_of, summary, support_names
 from kolossos.ground.answer.weights import Weights, probability, read_weights
+from kolossos.ground.rarity import rarities
 from kolossos.ground.source import Hit, Query, Searcher
-from kolossos.ground.words import words
+from kolossos.ground.words import stems, words
 
 PASSAGES = 10  # that are read for an answer
 NEAREST = 3  # shown where nothing was found
@@ -68,7 +69,7 @@ class Asker:
         if len(query.text) > LONGEST_QUESTION:
             raise InputError(f"the question has {len(query.text):,} characters; at most {LONGEST_QUESTION:,} are read")
         found = tuple(self.searcher.search(query, PASSAGES) if hits is None else hits)
-        question = read_question(query.text, query.language or "en", self._rarities)
+        question = read_question(query.text, query.language or "en", self._rarities or _among(found))
         sentences, compared = candidates(found)
         kept = self._evidence(query.text, sentences)
         left_out = len(sentences) - len(kept)
@@ -131,6 +132,12 @@ class Asker:
         if not sentences:
             return np.zeros(0)
         return self.encoder.passages([s.text for s in sentences]) @ self.encoder.queries([question])[0]
+
+
+def _among(hits: Sequence[Hit]) -> Callable[[Sequence[str]], Sequence[float]]:
+    """Rarities among the passages found, where a searcher tells none of all its passages."""
+    found = [frozenset(stems(hit.passage.text, hit.passage.source.language or "en")) for hit in hits]
+    return lambda terms: rarities([sum(term in each for each in found) for term in terms], len(found))
 
 
 def _distinct(sentences: Sequence[Sentence], count: int) -> tuple[Quotation, ...]:

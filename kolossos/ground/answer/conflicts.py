@@ -6,7 +6,7 @@ import numpy as np
 
 from kolossos.ground.answer.answer import Conflict, Quotation
 from kolossos.ground.answer.candidates import Sentence
-from kolossos.ground.answer.contrast import figures, negated, years
+from kolossos.ground.answer.contrast import figures, negated, numbers, years
 from kolossos.ground.answer.features import Candidate
 from kolossos.ground.answer.question import Question
 
@@ -46,13 +46,28 @@ def difference(question: Question, one: tuple[str, Candidate], other: tuple[str,
         here, there = years(text) - years(question.text), years(other_text) - years(question.text)
         if here and there and not here & there:
             return "dates"
-    if question.kind == "count" or alike >= ALIKE:
+    if question.kind == "count":
+        mine, theirs = asked_figure(question, text, compared), asked_figure(question, other_text, other_compared)
+        return "numbers" if mine is not None and theirs is not None and mine != theirs else ""
+    if alike >= ALIKE:
         here, there = figures(text) - figures(question.text), figures(other_text) - figures(question.text)
         if here and there and not here & there:
             return "numbers"
     if alike >= ALIKE and negated(compared.words) != negated(other_compared.words):
         return "negation"
     return ""
+
+
+def asked_figure(question: Question, text: str, compared: Candidate) -> float | None:
+    """The number of a sentence that stands nearest to the question's words, and is none of the question's own."""
+    own = figures(question.text) | years(question.text)
+    said = [
+        place for place, stem in zip(compared.words.starts, compared.words.stems, strict=True) if stem in question.stems
+    ]
+    others = [(value, at) for value, year, at in numbers(text) if not year and value not in own]
+    if not said or not others:
+        return None
+    return min(others, key=lambda each: min(abs(each[1] - place) for place in said))[0]
 
 
 def _about_the_same(question: Question, best: Candidate, other: Candidate) -> bool:

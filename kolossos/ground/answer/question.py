@@ -19,6 +19,7 @@ _PLACES = r"country|city|state|place|location|region|continent|town|river|island
 _CUES = (  # in order: the first that is found decides
     ("count", rf"\bhow (?:many|much|long|far|old|tall|large|big|high|fast|often|deep|wide|few)\b"
               rf"|\b(?:what|which) (?:\w+ ){{0,2}}?(?:{_UNITS})\b"
+              rf"|\bwhat (?:did|does|do|will|would) .*\b(?:cost|weigh|measure|pay|paid|earn)\b"
               rf"|\b(?:what|which) (?:is|was|were|are) the (?:\w+ ){{0,2}}?(?:{_UNITS})\b"),
     ("date", rf"\bwhen\b|\b(?:what|which) (?:\w+ )?(?:{_TIMES})s?\b"),
     ("person", r"\bwho(?:m|se)?\b|\b(?:what|which) (?:\w+ )?(?:person|people|player|actor|singer|scientist|king|queen"
@@ -28,7 +29,7 @@ _CUES = (  # in order: the first that is found decides
     ("manner", r"\bhow\b"),
 )  # fmt: skip
 _PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _CUES)
-_ASKS = frozenset([*words_of("asking"), *words_of("auxiliaries")])
+_FUNCTIONS = frozenset(words_of("functions"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,16 @@ def read_question(
 ) -> Question:
     """``text`` as a question. ``rarities`` gives the idf of stems; without it all words weigh the same."""
     words = [text[start:end] for start, end in spans(text)]
-    stems = [stem_of(word, language) for word in words]
+    stems = ["" if word.lower() in _FUNCTIONS else stem_of(word, language) for word in words]
+    if not any(stems):
+        stems = [stem_of(word, language) for word in words]
     order = tuple(dict.fromkeys(stem for stem in stems if stem))
     known = rarities(order) if rarities and order else [1.0] * len(order)
     total = sum(known) or 1.0
     names = {
         stem
         for at, (word, stem) in enumerate(zip(words, stems, strict=True))
-        if stem and ((at > 0 and word[:1].isupper()) or word[:1].isdigit()) and word.lower() not in _ASKS
+        if stem and ((at > 0 and word[:1].isupper()) or word[:1].isdigit()) and word.lower() not in _FUNCTIONS
     }
     return Question(
         text=text,
