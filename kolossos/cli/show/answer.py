@@ -49,7 +49,7 @@ def print_answer(answer: "Answer", json: bool) -> None:
     if answer.left_out:
         _line(
             console,
-            f"Left out: {answer.left_out} that gave orders to whoever answers, or repeated the question.",
+            f"Left out: {answer.left_out} passages that gave orders to whoever answers, or only repeated the question.",
             "dim",
         )
 

@@ -8,18 +8,18 @@ import numpy as np
 
 from kolossos.errors import InputError
 from kolossos.ground.answer.answer import Answer, Quotation
-from kolossos.ground.answer.candidates import Sentence, candidates
+from kolossos.ground.answer.candidates import Sentence, candidates, evidence
 from kolossos.ground.answer.conflicts import conflicts
 from kolossos.ground.answer.features import Candidate, names_of, table
-from kolossos.ground.answer.instructions import is_addressed, repeats
 from kolossos.ground.answer.question import Question, read_question
 from kolossos.ground.answer.support import shares_of, summary, support_names
 from kolossos.ground.answer.weights import Weights, probability, read_weights
 from kolossos.ground.rarity import rarities
 from kolossos.ground.source import Hit, Query, Searcher
-from kolossos.ground.words import stems, words
+from kolossos.ground.words import encodable, stems, words
 
 PASSAGES = 10  # that are read for an answer
+DEEPER, DEEPEST = 4, 2_560  # so many times more are looked at, up to so many, where passages are no evidence
 NEAREST = 3  # shown where nothing was found
 LONGEST_QUESTION = 2_000  # characters
 OTHER_ENCODER = "the probabilities were calibrated with another embedding model: take them as an order, not as shares"
@@ -68,12 +68,9 @@ class Asker:
             raise InputError("the question has no words; ask one, such as: who founded it?")
         if len(query.text) > LONGEST_QUESTION:
             raise InputError(f"the question has {len(query.text):,} characters; at most {LONGEST_QUESTION:,} are read")
-        found = tuple(self.searcher.search(query, PASSAGES) if hits is None else hits)
+        found, left_out = self._found(query) if hits is None else evidence(query.text, hits)
         question = read_question(query.text, query.language or "en", self._rarities or _among(found))
-        sentences, compared = candidates(found)
-        kept = self._evidence(query.text, sentences)
-        left_out = len(sentences) - len(kept)
-        sentences, compared = [sentences[i] for i in kept], [compared[i] for i in kept]
+        sentences, compared = candidates(found, query.text)
         rows = table(question, compared, self._alike(query.text, sentences))
         dense = self.encoder is not None
         scores = self.weights.sentence.of(names_of(dense), rows) if len(rows) else np.zeros(0)
@@ -90,8 +87,18 @@ class Asker:
             support=support,
             right=min(support, right),
             left_out=left_out,
-            hits=found,
+            hits=tuple(found),
         )
+
+    def _found(self, query: Query) -> tuple[list[Hit], int]:
+        """The first passages that are evidence, and how many were none: whoever plants a hundred crowds out nobody."""
+        count = PASSAGES
+        while True:
+            hits = self.searcher.search(query, count)
+            kept, left_out = evidence(query.text, hits)
+            if len(kept) >= PASSAGES or len(hits) < count or count >= DEEPEST:
+                return kept[:PASSAGES], left_out
+            count *= DEEPER
 
     def answer(self, considered: Considered) -> Answer:
         """What is quoted of what was considered."""
@@ -118,20 +125,13 @@ class Asker:
         """Sentences to quote: two where the best is not clearly the best."""
         return 1 if shares_of(considered.scores)[0] >= self.weights.second else 2
 
-    def _evidence(self, question: str, sentences: Sequence[Sentence]) -> list[int]:
-        asked = words(question)
-        return [
-            at
-            for at, sentence in enumerate(sentences)
-            if not is_addressed(sentence.text) and not repeats(asked, words(sentence.text))
-        ]
-
     def _alike(self, question: str, sentences: Sequence[Sentence]) -> np.ndarray | None:
         if self.encoder is None:
             return None
         if not sentences:
             return np.zeros(0)
-        return self.encoder.passages([s.text for s in sentences]) @ self.encoder.queries([question])[0]
+        vectors = self.encoder.passages([encodable(s.text) for s in sentences])
+        return vectors @ self.encoder.queries([encodable(question)])[0]
 
 
 def _among(hits: Sequence[Hit]) -> Callable[[Sequence[str]], Sequence[float]]:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kolossos.ground.answer.features import Candidate
+from kolossos.ground.answer.instructions import is_addressed, repeats
 from kolossos.ground.answer.items import read_words
 from kolossos.ground.answer.sentences import LONGEST, sentences
 from kolossos.ground.source import Hit, Source
+from kolossos.ground.words import words
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,32 @@ class Sentence:
         return self.source.text[self.start : self.end]
 
 
-def candidates(hits: Sequence[Hit]) -> tuple[list[Sentence], list[Candidate]]:
-    """Every sentence of every passage found, once, whole also where a passage begins inside of it."""
+def evidence(question: str, hits: Sequence[Hit]) -> tuple[list[Hit], int]:
+    """``hits`` without those that are no evidence, and how many these are.
+
+    A post that gives an order to whoever answers is none, or one that repeats the question and goes on in the same
+    breath, and a passage of which every sentence does either.
+    """
+    asked = words(question)
+    kept = []
+    for hit in hits:
+        source = hit.passage.source
+        said = [source.text[a:b] for a, b in _places(source.text, hit.passage.start, hit.passage.end)]
+        left_out = [is_addressed(text) or repeats(asked, words(text)) for text in said]
+        goes_on = any(out and len(words(text)) > len(asked) + 1 for out, text in zip(left_out, said, strict=True))
+        orders = source.kind != "document" and (goes_on or any(map(is_addressed, said)))
+        if orders or (said and all(left_out)):
+            continue
+        kept.append(hit)
+    return kept, len(hits) - len(kept)
+
+
+def candidates(hits: Sequence[Hit], question: str = "") -> tuple[list[Sentence], list[Candidate]]:
+    """Every sentence of every passage found, once, whole also where a passage begins inside of it.
+
+    Sentences that give orders to whoever answers, or repeat the question, are left out.
+    """
+    asked = words(question)
     found: list[Sentence] = []
     compared: list[Candidate] = []
     seen: set[tuple[str, int]] = set()
@@ -31,16 +57,19 @@ def candidates(hits: Sequence[Hit]) -> tuple[list[Sentence], list[Candidate]]:
         source = hit.passage.source
         language = source.language or "en"
         places = _places(source.text, hit.passage.start, hit.passage.end)
-        words = [read_words(source.text[start:end], language) for start, end in places]
-        stems = [frozenset(w.stems) for w in words]
+        read = [read_words(source.text[start:end], language) for start, end in places]
+        stems = [frozenset(each.stems) for each in read]
         all_ = frozenset().union(*stems, read_words(source.title, language).stems)
         for at, (start, end) in enumerate(places):
             if (source.key, start) in seen:
                 continue
             seen.add((source.key, start))
+            text = source.text[start:end]
+            if is_addressed(text) or (asked and repeats(asked, words(text))):
+                continue
             around = frozenset().union(*stems[max(0, at - 1) : at + 2])
             found.append(Sentence(source, start, end))
-            compared.append(Candidate(words[at], around, all_, at == 0, rank, rank))
+            compared.append(Candidate(read[at], around, all_, at == 0, rank, rank))
     return found, compared
 
 

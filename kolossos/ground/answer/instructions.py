@@ -25,6 +25,7 @@ _ADDRESSED = re.compile(
     r"|\b(?:answer|reply|respond|say|output|print|write|return|state|tell (?:them|the user|everyone))\b.{0,30}"
     r"\b(?:only|exactly|instead|nothing else|with|that it|verbatim)\b.{0,60}[\"'“:]"
     r"|\b(?:new|updated|urgent|important) (?:instructions?|orders?|directives?)\b"
+    r"|^\W*(?:answer|reply|respond|say|output|print|repeat)\b.{0,20}\b(?:only|exactly|just|instead|nothing)\b"
     rf"|\b(?:dear|attention|note to|hey|hello|to all) (?:{_MACHINE})\b"
     r"|\b(?:as an ai|language models?|chatbots?) (?:must|should|has to|have to|reading)\b",
     re.IGNORECASE | re.DOTALL,

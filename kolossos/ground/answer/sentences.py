@@ -14,6 +14,7 @@ _END = re.compile(
     r"([.!?…]+|[。！？])[\"'”’»)\]]*(?:\[[^\[\]\s]{1,12}\]|:\d[\d,–-]{0,11}(?=\s))*"
 )  # [12] and :12: references
 _BREAK = re.compile(r"\n\s*\n|\n(?=\s*[^\sa-z])|[\r\f\v\u2028\u2029]+(?!\n)")
+_NUMBERED = ("no", "nos")  # No. 5, but not: he said no.
 _ABBREVIATIONS = frozenset(words_of("abbreviations"))
 
 
@@ -56,6 +57,8 @@ def _goes_on(text: str, mark_at: int, after: int, last: int, mark: str) -> bool:
         return False
     word = text[max(0, mark_at - 12) : mark_at].split()[-1:] or [""]
     before = word[0].lstrip("\"'“‘«([").lower()
+    if before in _NUMBERED:
+        return following[:1].isdigit()
     return before in _ABBREVIATIONS or (len(before) == 1 and before.isalpha() and before not in "i")
 
 

@@ -9,9 +9,8 @@ import numpy as np
 from kolossos.errors import InputError
 from kolossos.ground.answer.answer import Quotation
 from kolossos.ground.answer.ask import OTHER_ENCODER, PASSAGES
-from kolossos.ground.answer.candidates import Sentence, candidates
+from kolossos.ground.answer.candidates import Sentence, candidates, evidence
 from kolossos.ground.answer.features import Candidate
-from kolossos.ground.answer.instructions import is_addressed
 from kolossos.ground.answer.items import is_name, read_words
 from kolossos.ground.answer.question import Question, read_question
 from kolossos.ground.answer.sentences import sentences
@@ -24,7 +23,7 @@ from kolossos.ground.check.verdict import (
     summary,
 )
 from kolossos.ground.source import Hit, Query, Searcher
-from kolossos.ground.words import words
+from kolossos.ground.words import encodable, words
 
 SUPPORTED, CONTRADICTED, NOT_FOUND = VERDICTS
 LEAST_WORDS = 2  # that mean something, for a sentence to be a claim
@@ -93,15 +92,15 @@ class Checker:
     def compare(self, claim: str, about: str = "", hits: list[Hit] | None = None) -> Compared:
         """A claim beside every sentence found for it. ``about``: words that are searched for, too."""
         query = Query(f"{claim} {about}".strip())
-        found, compared = candidates(self.searcher.search(query, PASSAGES) if hits is None else hits)
-        kept = [at for at, sentence in enumerate(found) if not is_addressed(sentence.text)]
-        found, compared = [found[at] for at in kept], [compared[at] for at in kept]
+        kept, _ = evidence("", self.searcher.search(query, PASSAGES) if hits is None else hits)
+        found, compared = candidates(kept)
         question = read_question(claim, "en", getattr(self.searcher, "rarities", None))
         alike = None
         if self.encoder is not None:
             alike = np.zeros(0)
             if found:
-                alike = self.encoder.passages([s.text for s in found]) @ self.encoder.queries([claim])[0]
+                vectors = self.encoder.passages([encodable(s.text) for s in found])
+                alike = vectors @ self.encoder.queries([encodable(claim)])[0]
         return Compared(question, found, compared, table(question, compared, [s.text for s in found], alike))
 
     def _verdict(self, text: str, start: int, end: int, compared: Compared) -> Claim:

@@ -102,7 +102,7 @@ function showAnswer(found) {
   parts.push(bar, make("p", { className: "quiet" }, `${sure}${right}; chosen by ${by}.`));
   parts.push(...found.remarks.map((each) => make("p", { className: "quiet" }, each)));
   if (found.left_out) {
-    parts.push(make("p", { className: "quiet" }, `Left out: ${found.left_out} that gave orders to whoever answers, or repeated the question.`));
+    parts.push(make("p", { className: "quiet" }, `Left out: ${found.left_out} passages that gave orders to whoever answers, or only repeated the question.`));
   }
   if (found.nearest.length) parts.push(make("h3", {}, "Nearest"), ...found.nearest.map((each) => quote(each, ++number)));
   $("ask-found").replaceChildren(...parts);
