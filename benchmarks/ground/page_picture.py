@@ -1,7 +1,7 @@
 """The picture of the page of ``kolossos ask --serve`` in the documentation, from a server that runs already.
 
     kolossos index examples/ground --out town; kolossos ask --serve --sources town &
-    pip install playwright; python benchmarks/ground/page_picture.py http://127.0.0.1:8010/   # chromium must be installed
+    pip install playwright; python benchmarks/ground/page_picture.py http://127.0.0.1:8010/  # needs chromium
 
 Asks, opens a quotation by its key, and writes docs/ground.png. Before, it tries the page: that Escape gives the focus
 back, that the tabs go by arrow keys, that nothing is wider than a window of 360 pixels, in light and in dark, and that

@@ -51,17 +51,22 @@ def main() -> None:
     options.add_argument("--keep", type=Path)
     options.add_argument("--speaker", required=True)
     options.add_argument("--n", type=int, default=60)
+    options.add_argument("--rows", type=Path, required=True, help="file of what was asked; another run goes on with it")
     given = options.parse_args()
     questions = read_set(given.set)
     held_out = [asked for asked in questions.questions if not is_tuning(asked.group)]
-    chosen = held_out[:: max(1, len(held_out) // given.n)][: given.n]
+    chosen = sorted(held_out[:: max(1, len(held_out) // given.n)][: given.n], key=lambda asked: asked.id)
     encoder, model = Kept(given.model, given.keep), connect(given.speaker, timeout_s=600)
     memory = Memory(map(whole, questions.sources), encoder)
     asker = Asker(memory, encoder)
     open_asker = Asker(memory, encoder, least=0.0)
     passages = {source.key: source for source in questions.sources}
-    rows = []
+    kept = given.rows.read_text(encoding="utf-8").splitlines() if given.rows.exists() else []
+    rows = [json.loads(line) for line in kept]
+    done = {row["id"] for row in rows}
     for asked in chosen:
+        if asked.id in done:
+            continue
         query = Query(asked.question)
         other = memory.search(query, PASSAGES, lambda p, g=asked.group: p.source.key.rpartition("/")[0] != g)
         row: dict = {"id": asked.id}
@@ -84,7 +89,9 @@ def main() -> None:
                 gated = {"answered": False, "right": False}
             row[f"grammar and support, {where}"] = gated
         rows.append(row)
-        print(len(rows), json.dumps(row), flush=True)
+        with given.rows.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(f"{len(rows)} of {len(chosen)}", flush=True)
     encoder.save()
     table = {
         way: {

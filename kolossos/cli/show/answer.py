@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kolossos.ground.check.claims import Claim
 
 COLOURS = {"supported": "green", "contradicted": "red", "not found": "yellow"}
+STANCES = {"supported": "+", "contradicted": "!", "not found": "-"}
 ABOUT = {"numbers": "another number", "dates": "another date", "negation": "the contrary"}
 SHOWN_NOTE = 280  # characters
 EVERY_S = 0.5
@@ -47,11 +48,9 @@ def print_answer(answer: "Answer", json: bool) -> None:
     for remark in answer.remarks:
         _line(console, remark, "dim")
     if answer.left_out:
-        _line(
-            console,
-            f"Left out: {answer.left_out} passages that gave orders to whoever answers, or only repeated the question.",
-            "dim",
-        )
+        passages = "passage" if answer.left_out == 1 else "passages"
+        why = "gave orders to whoever answers, or repeated the question"
+        _line(console, f"Left out: {answer.left_out} {passages} that {why}.", "dim")
 
 
 def print_claims(claims: "list[Claim]", remarks: tuple[str, ...], json: bool) -> None:
@@ -65,8 +64,8 @@ def print_claims(claims: "list[Claim]", remarks: tuple[str, ...], json: bool) ->
         _line(
             console, f"{claim.verdict} ({chance:.2f}): {' '.join(claim.text.split())}", f"bold {COLOURS[claim.verdict]}"
         )
-        for quotation in claim.quotations:
-            _print_quotation(console, "-" if claim.verdict == "not found" else ">", quotation)
+        for quotation, stance in zip(claim.quotations, claim.stances, strict=True):
+            _print_quotation(console, STANCES[stance], quotation)
     counts = [f"{sum(c.verdict == verdict for c in claims)} {verdict}" for verdict in COLOURS]
     _line(console, ", ".join(counts), "dim")
     for remark in remarks:

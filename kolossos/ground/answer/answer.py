@@ -34,6 +34,7 @@ class Quotation:
             "text": self.text,
             "source": source.key,
             "kind": source.kind,
+            "status": source.notes[0].status if source.kind == "note" and source.notes else None,
             "start": self.start,
             "end": self.end,
             "title": source.title,
@@ -60,7 +61,7 @@ class Answer:
     on half of the articles of XQuAD, half of the questions having their article taken away.
     by: "quoting" (by rules and weights), or the name of the model that chose.
     remarks: what a reader should know of how it came about, a line each.
-    left_out: passages that gave orders to whoever answers, or only repeated the question, and were not considered.
+    left_out: passages that gave orders to whoever answers, or repeated the question, and were not considered.
     """
 
     question: str

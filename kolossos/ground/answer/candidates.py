@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kolossos.ground.answer.features import Candidate
-from kolossos.ground.answer.instructions import is_addressed, repeats
+from kolossos.ground.answer.instructions import asks, asks_the_same, is_addressed, repeats
 from kolossos.ground.answer.items import read_words
+from kolossos.ground.answer.question import read_question
 from kolossos.ground.answer.sentences import LONGEST, sentences
 from kolossos.ground.source import Hit, Source
 from kolossos.ground.words import words
@@ -27,27 +28,29 @@ class Sentence:
 def evidence(question: str, hits: Sequence[Hit]) -> tuple[list[Hit], int]:
     """``hits`` without those that are no evidence, and how many these are.
 
-    A post that gives an order to whoever answers is none, or one that repeats the question and goes on in the same
-    breath, and a passage of which every sentence does either.
+    A post is none that gives an order to whoever answers, or repeats or asks what is asked: whoever plants an answer
+    plants it beside its question. Of a document a passage is none if every sentence of it does so.
     """
-    asked = words(question)
+    asked, stems = words(question), read_question(question).stems
     kept = []
     for hit in hits:
         source = hit.passage.source
         said = [source.text[a:b] for a, b in _places(source.text, hit.passage.start, hit.passage.end)]
-        left_out = [is_addressed(text) or repeats(asked, words(text)) for text in said]
-        goes_on = any(out and len(words(text)) > len(asked) + 1 for out, text in zip(left_out, said, strict=True))
-        orders = source.kind != "document" and (goes_on or any(map(is_addressed, said)))
-        if orders or (said and all(left_out)):
-            continue
-        kept.append(hit)
+        out = [
+            is_addressed(text)
+            or repeats(asked, words(text))
+            or (asks(text) and asks_the_same(stems, read_words(text).stems))
+            for text in said
+        ]
+        if not said or not (all(out) if source.kind == "document" else any(out)):
+            kept.append(hit)
     return kept, len(hits) - len(kept)
 
 
 def candidates(hits: Sequence[Hit], question: str = "") -> tuple[list[Sentence], list[Candidate]]:
     """Every sentence of every passage found, once, whole also where a passage begins inside of it.
 
-    Sentences that give orders to whoever answers, or repeat the question, are left out.
+    Sentences that give orders to whoever answers are left out, and, for a question, those that ask themselves.
     """
     asked = words(question)
     found: list[Sentence] = []
@@ -65,7 +68,7 @@ def candidates(hits: Sequence[Hit], question: str = "") -> tuple[list[Sentence],
                 continue
             seen.add((source.key, start))
             text = source.text[start:end]
-            if is_addressed(text) or (asked and repeats(asked, words(text))):
+            if is_addressed(text) or (asked and (asks(text) or repeats(asked, words(text)))):
                 continue
             around = frozenset().union(*stems[max(0, at - 1) : at + 2])
             found.append(Sentence(source, start, end))

@@ -5,7 +5,7 @@ being quoted as an answer, and from standing in what a language model reads.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kolossos.ground.answer.cues import words_of
 
@@ -32,11 +32,22 @@ _ADDRESSED = re.compile(
 )
 LEAST_REPEATED = 5  # words in a row of a question that make a sentence its echo
 SHARE_REPEATED = 0.7
+SHARE_ASKED = 0.6
 
 
 def is_addressed(sentence: str) -> bool:
     """Whether a sentence speaks to the one who answers: orders it something, or tells it what to answer."""
     return _ADDRESSED.search(sentence) is not None
+
+
+def asks(sentence: str) -> bool:
+    """Whether a sentence is a question, or quotes one, and so tells nothing."""
+    return "?" in sentence or "？" in sentence
+
+
+def asks_the_same(question: Collection[str], sentence: Collection[str]) -> bool:
+    """Whether a sentence that asks has most of the words that mean something in a question; both as stems."""
+    return bool(question) and sum(stem in sentence for stem in question) >= SHARE_ASKED * len(question)
 
 
 def repeats(question: Sequence[str], sentence: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ from kolossos.ground.answer.answer import Quotation
 from kolossos.ground.answer.ask import OTHER_ENCODER, PASSAGES
 from kolossos.ground.answer.candidates import Sentence, candidates, evidence
 from kolossos.ground.answer.features import Candidate
+from kolossos.ground.answer.instructions import asks
 from kolossos.ground.answer.items import is_name, read_words
 from kolossos.ground.answer.question import Question, read_question
 from kolossos.ground.answer.sentences import sentences
@@ -36,7 +37,10 @@ _PRONOUNS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Characters [start, end) of a text, and what the sources say of it. ``probabilities``: as VERDICTS are."""
+    """Characters [start, end) of a text, and what the sources say of it.
+
+    probabilities: as VERDICTS are. stances: what each quotation says of the claim by itself, in the same words.
+    """
 
     text: str
     start: int
@@ -44,6 +48,7 @@ class Claim:
     verdict: str
     probabilities: tuple[float, float, float]
     quotations: tuple[Quotation, ...]
+    stances: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for programs."""
@@ -53,7 +58,9 @@ class Claim:
             "end": self.end,
             "verdict": self.verdict,
             "probabilities": {v: round(p, 4) for v, p in zip(VERDICTS, self.probabilities, strict=True)},
-            "quotations": [q.to_json() for q in self.quotations],
+            "quotations": [
+                {"stance": stance, **q.to_json()} for stance, q in zip(self.stances, self.quotations, strict=True)
+            ],
         }
 
 
@@ -94,6 +101,8 @@ class Checker:
         query = Query(f"{claim} {about}".strip())
         kept, _ = evidence("", self.searcher.search(query, PASSAGES) if hits is None else hits)
         found, compared = candidates(kept)
+        told = [at for at, sentence in enumerate(found) if not asks(sentence.text)]
+        found, compared = [found[at] for at in told], [compared[at] for at in told]
         question = read_question(claim, "en", getattr(self.searcher, "rarities", None))
         alike = None
         if self.encoder is not None:
@@ -107,17 +116,22 @@ class Checker:
         claim = text[start:end]
         same = [s for s in compared.sentences if _says(s, claim)]
         if same:
-            return Claim(claim, start, end, SUPPORTED, (1.0, 0.0, 0.0), _quoted(same))
+            quoted = _quoted(same)
+            return Claim(claim, start, end, SUPPORTED, (1.0, 0.0, 0.0), quoted, (SUPPORTED,) * len(quoted))
         if not compared.sentences:
-            return Claim(claim, start, end, NOT_FOUND, (0.0, 0.0, 1.0), ())
+            return Claim(claim, start, end, NOT_FOUND, (0.0, 0.0, 1.0), (), ())
         dense = self.encoder is not None
         pairs = self.weights.pair.of(compared.rows)
         chances = self.weights.claim.of(summary(compared.rows, pairs, dense))
         which = int(chances.argmax())
         near = closest_first(compared.rows, dense)[: 2 * PASSAGES]
         order = near if VERDICTS[which] == NOT_FOUND else near[np.argsort(-pairs[near, which], kind="stable")]
-        quoted = _quoted([compared.sentences[at] for at in order])
-        return Claim(claim, start, end, VERDICTS[which], (*map(float, chances),), quoted)  # pyright: ignore[reportArgumentType]
+        said = [at for place, at in enumerate(order) if place == 0 or pairs[at].argmax() == which]
+        quoted = _quoted([compared.sentences[at] for at in said])
+        places = {(s.source.key, s.start): at for at, s in enumerate(compared.sentences)}
+        stances = tuple(VERDICTS[int(pairs[places[q.source.key, q.start]].argmax())] for q in quoted)
+        supported, contradicted, none = map(float, chances)
+        return Claim(claim, start, end, VERDICTS[which], (supported, contradicted, none), quoted, stances)
 
 
 def _claims(text: str) -> Iterator[tuple[int, int, str]]:

@@ -10,7 +10,7 @@ from kolossos.ground.answer.ask import Asker
 from kolossos.ground.answer.session import plain_query
 from kolossos.ground.answer.written.choose import choose
 from kolossos.ground.answer.written.client import ChatModel
-from kolossos.ground.check.claims import Checker
+from kolossos.ground.check.claims import Checker, Claim
 from kolossos.ground.presented import as_json
 from kolossos.ground.query import parse_query
 from kolossos.ground.results import find
@@ -61,7 +61,7 @@ class Desk:
         with self._alone():
             claims = self._checker.check(text)
         return {
-            "claims": [{**claim.to_json(), "quotations": [placed(q) for q in claim.quotations]} for claim in claims],
+            "claims": [{**claim.to_json(), "quotations": _evidence(claim)} for claim in claims],
             "remarks": list(self._checker.remarks),
         }
 
@@ -85,6 +85,10 @@ class Desk:
                 yield
         finally:
             self._places.release()
+
+
+def _evidence(claim: Claim) -> list[dict[str, Any]]:
+    return [{"stance": stance, **placed(q)} for stance, q in zip(claim.stances, claim.quotations, strict=True)]
 
 
 def placed(quotation: Quotation) -> dict[str, Any]:

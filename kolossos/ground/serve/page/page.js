@@ -33,7 +33,8 @@ function trouble(text) {
 function about(quotation) {
   const author = quotation.author && quotation.kind === "post" ? `@${quotation.author.replace(/^@/, "")}` : quotation.author;
   const date = quotation.date ? quotation.date.slice(0, 10) : "no date";
-  return [quotation.title, author, quotation.kind, date].filter(Boolean).join(" · ");
+  const rated = quotation.status === "CURRENTLY_RATED_HELPFUL" ? "rated helpful" : "";
+  return [quotation.title, author, quotation.kind, rated, date].filter(Boolean).join(" · ");
 }
 
 function note(text) {
@@ -54,7 +55,7 @@ function open(quotation, button) {
   if (opened) opened.setAttribute("aria-expanded", "false");
   opened = button;
   button.setAttribute("aria-expanded", "true");
-  $("source-title").textContent = quotation.title || quotation.source;
+  $("source-title").textContent = quotation.title || `${quotation.kind[0].toUpperCase()}${quotation.kind.slice(1)}${quotation.author ? ` by ${quotation.author}` : ""}`;
   $("source-about").textContent = `${about(quotation)} · characters ${quotation.start}–${quotation.end}`;
   $("source-link").replaceChildren();
   if (/^https?:\/\//i.test(quotation.address)) {
@@ -102,7 +103,7 @@ function showAnswer(found) {
   parts.push(bar, make("p", { className: "quiet" }, `${sure}${right}; chosen by ${by}.`));
   parts.push(...found.remarks.map((each) => make("p", { className: "quiet" }, each)));
   if (found.left_out) {
-    parts.push(make("p", { className: "quiet" }, `Left out: ${found.left_out} passages that gave orders to whoever answers, or only repeated the question.`));
+    parts.push(make("p", { className: "quiet" }, `Left out: ${found.left_out} ${found.left_out === 1 ? "passage" : "passages"} that gave orders to whoever answers, or repeated the question.`));
   }
   if (found.nearest.length) parts.push(make("h3", {}, "Nearest"), ...found.nearest.map((each) => quote(each, ++number)));
   $("ask-found").replaceChildren(...parts);
@@ -116,7 +117,8 @@ function showClaims(found) {
     const head = make("p", { className: `verdict ${kind}` }, `${claim.verdict} (${chance})`);
     const text = make("p", { dir: "auto" }, claim.claim);
     return make("div", { className: "answer" }, head, text, ...claim.quotations.flatMap((each) => [
-      make("blockquote", { className: "quote quiet", dir: "auto" }, each.text), cite(each, ++number),
+      make("blockquote", { className: `quote stance ${each.stance === "not found" ? "unknown" : each.stance}`, dir: "auto" }, each.text),
+      cite(each, ++number),
     ]));
   });
   parts.push(...found.remarks.map((each) => make("p", { className: "quiet" }, each)));
