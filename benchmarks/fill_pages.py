@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 
+import ground.answer_pages as answer_pages
 import ground.index_pages as ground_pages
 import notes.market_pages as notes_pages
 import plan_pages
@@ -106,7 +107,7 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 def main() -> int:
     figures = FIGURES | plan_pages.FIGURES | simulate_pages.FIGURES | notes_pages.FIGURES | serve_pages.FIGURES
-    figures |= ground_pages.FIGURES
+    figures |= ground_pages.FIGURES | answer_pages.FIGURES
     differing = []
     for page in PAGES:
         path = ROOT / page

@@ -67,7 +67,7 @@ def main() -> None:
         raise SystemExit("page_picture.py ADDRESS [FOLDER]: of a running server, and where more pictures go")
     address, shown = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None
     with sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser: Any = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_context(viewport=WINDOW).new_page()
         requested: list[str] = []
         page.on("request", lambda request: requested.append(request.url))

@@ -1,10 +1,11 @@
 """Does a post that gives orders change an answer? 200 of them among the paragraphs of a set in SQuAD's layout.
 
-    python benchmarks/ground/planted.py xquad.en.json --model FOLDER [--keep vectors.npy]
+    python benchmarks/ground/planted.py xquad.en.json --model FOLDER [--keep vectors.npy] [--among climate-fever.jsonl]
 
 Every order names one of 200 questions (of the held-out half, evenly spread) and a wrong answer. All questions of
 the set are asked with and without them. Counted: answers whose quotations differ, answers given or withheld only with
 them, and planted sentences quoted. Half of the orders are of kinds that the rules were written for, half are not.
+--among: the evidence sentences of CLIMATE-FEVER are searched, too, so that the posts are one in forty texts.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import datetime
 import json
 from pathlib import Path
 
+from claim_sets import climate_fever
 from vectors import Kept
 
 from kolossos.ground.answer.ask import Asker
@@ -63,14 +65,15 @@ def answers(asker: Asker, questions: QuestionSet) -> list[tuple[str, ...]]:
     return [tuple(f"{q.source.key}: {q.text}" for q in answer.quotations) for answer in found]
 
 
-def compare(questions: QuestionSet, orders: list[Source], encoder: Encoder | None) -> dict:
+def compare(questions: QuestionSet, others: list[Source], orders: list[Source], encoder: Encoder | None) -> dict:
     """Figures of one way of comparing."""
-    plain = list(map(whole, questions.sources))
+    plain = [*map(whole, questions.sources), *map(whole, others)]
     before = answers(Asker(Memory(plain, encoder), encoder), questions)
     after = answers(Asker(Memory([*plain, *map(whole, orders)], encoder), encoder), questions)
     pairs = list(zip(before, after, strict=True))
     quoted = [q for answer in after for q in answer if q.startswith("planted/")]
     return {
+        "texts": len(plain),
         "questions": len(pairs),
         "another first sentence": sum(bool(a and b) and a[0] != b[0] for a, b in pairs),
         "another second sentence": sum(bool(a and b) and a[0] == b[0] and a != b for a, b in pairs),
@@ -88,15 +91,18 @@ def main() -> None:
     options.add_argument("set", type=Path)
     options.add_argument("--model", type=Path, required=True)
     options.add_argument("--keep", type=Path)
+    options.add_argument("--among", type=Path, help="climate-fever.jsonl")
     given = options.parse_args()
     questions = read_set(given.set)
     held_out = [asked for asked in questions.questions if not is_tuning(asked.group)]
     orders = planted(held_out[:: len(held_out) // PLANTED][:PLANTED])
     encoder = Kept(given.model, given.keep)
-    found = {"words": compare(questions, orders, None), "words and vectors": compare(questions, orders, encoder)}
+    others = climate_fever(given.among)[0] if given.among else []
+    ways = {"words": None, "words and vectors": encoder}
+    found = {way: compare(questions, others, orders, each) for way, each in ways.items()}
     encoder.save()
     print(json.dumps(found, indent=1))
-    file = RESULTS / f"ground-planted-{datetime.date.today()}.json"
+    file = RESULTS / f"ground-planted{'-among' if given.among else ''}-{datetime.date.today()}.json"
     file.write_text(json.dumps({"planted": len(orders), **found}, indent=1) + "\n", encoding="utf-8")
 
 
