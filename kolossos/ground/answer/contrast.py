@@ -1,12 +1,13 @@
 """Where two sentences about the same thing say otherwise: other numbers, other dates, one of them a negation."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from kolossos.ground.answer.cues import words_of
 from kolossos.ground.answer.items import NUMBER_WORDS, Words
 
 _NEGATIONS = frozenset(words_of("negations"))
+REACH = 4  # words between a negation and what it denies
 _YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
 _SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "dozen": 12.0}
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
@@ -22,9 +23,14 @@ def years(text: str) -> set[float]:
     return {value for value, year, _ in numbers(text) if year}
 
 
-def negated(words: Words) -> bool:
-    """Whether a sentence denies: an odd number of negations."""
-    return sum(word.lower() in _NEGATIONS for word in words.surface) % 2 == 1
+def negated(words: Words, about: Collection[str] | None = None) -> bool:
+    """Whether a sentence denies: an odd number of negations, with ``about`` of those near to one of these stems."""
+
+    def near(at: int) -> bool:
+        around = words.stems[max(0, at - REACH) : at + REACH + 1]
+        return about is None or any(stem in about for stem in around if stem)
+
+    return sum(word.lower() in _NEGATIONS and near(at) for at, word in enumerate(words.surface)) % 2 == 1
 
 
 def numbers(text: str) -> Iterator[tuple[float, bool, int]]:

@@ -55,7 +55,7 @@ def _pair(claim: Question, words: Words, c: Candidate, text: str) -> list[float]
     mine, theirs = figures(claim.text) | years(claim.text), figures(text) | years(text)
     shared = len(mine & theirs) / len(mine) if mine else 1.0
     clash = float(bool(mine - theirs) and bool(theirs - mine))
-    denied = float(negated(words) != negated(c.words))
+    denied = float(negated(words) != negated(c.words, weight.keys()))
     opposite = float(_opposite({word.lower() for word in words.surface}, c))
     return [
         said,
