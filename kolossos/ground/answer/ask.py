@@ -13,10 +13,11 @@ from kolossos.ground.answer.conflicts import conflicts
 from kolossos.ground.answer.features import Candidate, names_of, table
 from kolossos.ground.answer.question import Question, read_question
 from kolossos.ground.answer.support import shares_of, summary, support_names
+from kolossos.ground.answer.vectors import Cosines
 from kolossos.ground.answer.weights import Weights, probability, read_weights
 from kolossos.ground.rarity import rarities
 from kolossos.ground.source import Hit, Query, Searcher
-from kolossos.ground.words import encodable, stems, words
+from kolossos.ground.words import stems, words
 
 PASSAGES = 10  # that are read for an answer
 DEEPER, DEEPEST = 4, 2_560  # so many times more are looked at, up to so many, where passages are no evidence
@@ -55,6 +56,7 @@ class Asker:
         self.least = self.weights.least if least is None else least
         rarities: Callable[[Sequence[str]], Sequence[float]] | None = getattr(searcher, "rarities", None)
         self._rarities = rarities
+        self._cosines = Cosines(encoder) if encoder is not None else None
         known = getattr(encoder, "identity", self.weights.encoder) == self.weights.encoder
         self._remarks = () if known else (OTHER_ENCODER,)
 
@@ -71,7 +73,8 @@ class Asker:
         found, left_out = self._found(query) if hits is None else evidence(query.text, hits)
         question = read_question(query.text, query.language or "en", self._rarities or _among(found))
         sentences, compared = candidates(found, query.text)
-        rows = table(question, compared, self._alike(query.text, sentences))
+        alike = self._cosines.of(query.text, [s.text for s in sentences]) if self._cosines else None
+        rows = table(question, compared, alike)
         dense = self.encoder is not None
         scores = self.weights.sentence.of(names_of(dense), rows) if len(rows) else np.zeros(0)
         order = np.argsort(-scores, kind="stable")
@@ -124,14 +127,6 @@ class Asker:
     def enough(self, considered: Considered) -> int:
         """Sentences to quote: two where the best is not clearly the best."""
         return 1 if shares_of(considered.scores)[0] >= self.weights.second else 2
-
-    def _alike(self, question: str, sentences: Sequence[Sentence]) -> np.ndarray | None:
-        if self.encoder is None:
-            return None
-        if not sentences:
-            return np.zeros(0)
-        vectors = self.encoder.passages([encodable(s.text) for s in sentences])
-        return vectors @ self.encoder.queries([encodable(question)])[0]
 
 
 def _among(hits: Sequence[Hit]) -> Callable[[Sequence[str]], Sequence[float]]:

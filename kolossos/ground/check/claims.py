@@ -15,6 +15,7 @@ from kolossos.ground.answer.instructions import asks
 from kolossos.ground.answer.items import is_name, read_words
 from kolossos.ground.answer.question import Question, read_question
 from kolossos.ground.answer.sentences import sentences
+from kolossos.ground.answer.vectors import Cosines
 from kolossos.ground.check.pairs import table
 from kolossos.ground.check.verdict import (
     VERDICTS,
@@ -24,7 +25,7 @@ from kolossos.ground.check.verdict import (
     summary,
 )
 from kolossos.ground.source import Hit, Query, Searcher
-from kolossos.ground.words import encodable, words
+from kolossos.ground.words import words
 
 SUPPORTED, CONTRADICTED, NOT_FOUND = VERDICTS
 LEAST_WORDS = 2  # that mean something, for a sentence to be a claim
@@ -81,6 +82,7 @@ class Checker:
         """``encoder``: for vectors of sentences; None compares by words alone."""
         self.searcher = searcher
         self.encoder = encoder
+        self._cosines = Cosines(encoder) if encoder is not None else None
         self.weights = weights or read_claim_weights(encoder is not None)
         known = getattr(encoder, "identity", self.weights.encoder) == self.weights.encoder
         self.remarks = () if known else (OTHER_ENCODER,)
@@ -104,12 +106,7 @@ class Checker:
         told = [at for at, sentence in enumerate(found) if not asks(sentence.text)]
         found, compared = [found[at] for at in told], [compared[at] for at in told]
         question = read_question(claim, "en", getattr(self.searcher, "rarities", None))
-        alike = None
-        if self.encoder is not None:
-            alike = np.zeros(0)
-            if found:
-                vectors = self.encoder.passages([encodable(s.text) for s in found])
-                alike = vectors @ self.encoder.queries([encodable(claim)])[0]
+        alike = self._cosines.of(claim, [s.text for s in found]) if self._cosines else None
         return Compared(question, found, compared, table(question, compared, [s.text for s in found], alike))
 
     def _verdict(self, text: str, start: int, end: int, compared: Compared) -> Claim:

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from kolossos.errors import InputError
 from kolossos.ground.answer.answer import HELPFUL
 from kolossos.ground.answer.ask import OTHER_ENCODER, Asker
 from kolossos.ground.answer.instructions import is_addressed
+from kolossos.ground.answer.vectors import Cosines
 from kolossos.ground.memory import Memory, whole
 from kolossos.ground.source import Note, Query, Source
 
@@ -144,3 +147,20 @@ def test_a_question_of_a_book_and_a_probability_of_two_are_refused() -> None:
         asker().ask(Query("why " * 1000))
     with pytest.raises(InputError, match="from 0 to 1"):
         Asker(Memory([]), least=2)
+
+
+def test_cosines_are_those_of_the_encoder_and_a_sentence_is_encoded_once() -> None:
+    class Letters:
+        encoded: ClassVar[list[str]] = []
+
+        def passages(self, texts):
+            self.encoded += texts
+            return np.array([[text.count("a"), text.count("b")] for text in texts], float)
+
+        queries = passages
+
+    cosines = Cosines(Letters())
+    assert cosines.of("ab", ["aa", "b\ud800", "aa"]).tolist() == [2, 1, 2]
+    assert cosines.of("a", ["aa", "bb"]).tolist() == [2, 0]
+    assert Letters.encoded.count("aa") == 1
+    assert cosines.of("a", []).shape == (0,)
