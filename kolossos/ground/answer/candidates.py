@@ -29,20 +29,22 @@ def evidence(question: str, hits: Sequence[Hit]) -> tuple[list[Hit], int]:
     """``hits`` without those that are no evidence, and how many these are.
 
     A post is none that gives an order to whoever answers, or repeats or asks what is asked: whoever plants an answer
-    plants it beside its question. Of a document a passage is none if every sentence of it does so.
+    plants it beside its question. Nor is one that says something of it only where it asks. Of a document a passage is
+    none if every sentence of it does so.
     """
-    asked, stems = words(question), read_question(question).stems
+    asked, stems = words(question), frozenset(read_question(question).stems)
     kept = []
     for hit in hits:
         source = hit.passage.source
         said = [source.text[a:b] for a, b in _places(source.text, hit.passage.start, hit.passage.end)]
+        found = [frozenset(read_words(text).stems) for text in said]
         out = [
-            is_addressed(text)
-            or repeats(asked, words(text))
-            or (asks(text) and asks_the_same(stems, read_words(text).stems))
-            for text in said
+            is_addressed(text) or repeats(asked, words(text)) or (asks(text) and asks_the_same(stems, own))
+            for text, own in zip(said, found, strict=True)
         ]
-        if not said or not (all(out) if source.kind == "document" else any(out)):
+        told = [own for text, own in zip(said, found, strict=True) if not asks(text)]
+        only_asks = bool(stems) and len(told) < len(said) and not any(own & stems for own in told)
+        if not said or not (all(out) if source.kind == "document" else any(out) or only_asks):
             kept.append(hit)
     return kept, len(hits) - len(kept)
 
