@@ -41,9 +41,10 @@ def print_answer(answer: "Answer", json: bool) -> None:
     for quotation in answer.nearest:
         _print_quotation(console, "-", quotation)
     sure = f"An answer is in the sources with probability {answer.support:.2f}"
-    sure += (
-        f", the first quotation holds it with {answer.right:.2f}" if answer.found else f" (needed: {answer.least:g})"
-    )
+    if not answer.found:
+        sure += f" (needed: {answer.least:g})"
+    elif answer.right is not None:
+        sure += f", the first quotation holds it with {answer.right:.2f}"
     _line(console, f"{sure}; chosen by {_by(answer.by)}.", "dim")
     for remark in answer.remarks:
         _line(console, remark, "dim")

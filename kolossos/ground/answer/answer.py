@@ -58,7 +58,8 @@ class Answer:
     """An answer of quotations alone, or none where ``quotations`` is empty: then ``nearest`` came closest.
 
     support: probability that the sources hold an answer. right: that the first quotation holds it; both as calibrated
-    on half of the articles of XQuAD, half of the questions having their article taken away.
+    on half of the articles of XQuAD, half of the questions having their article taken away. right is None where a model
+    put another sentence first.
     by: "quoting" (by rules and weights), or the name of the model that chose.
     remarks: what a reader should know of how it came about, a line each.
     left_out: passages that gave orders to whoever answers, or repeated the question, and were not considered.
@@ -68,7 +69,7 @@ class Answer:
     quotations: tuple[Quotation, ...]
     nearest: tuple[Quotation, ...]
     support: float
-    right: float
+    right: float | None
     least: float
     conflicts: tuple[Conflict, ...] = ()
     by: str = "quoting"
@@ -89,7 +90,7 @@ class Answer:
             "nearest": [q.to_json() for q in self.nearest],
             "conflicts": [{"about": c.about, **c.quotation.to_json()} for c in self.conflicts],
             "support": round(self.support, 4),
-            "right": round(self.right, 4),
+            "right": None if self.right is None else round(self.right, 4),
             "least_support": self.least,
             "by": self.by,
             "remarks": list(self.remarks),

@@ -16,7 +16,7 @@ from kolossos.ground.answer.items import is_name, read_words
 from kolossos.ground.answer.question import Question, read_question
 from kolossos.ground.answer.sentences import sentences
 from kolossos.ground.answer.vectors import Cosines
-from kolossos.ground.check.pairs import table
+from kolossos.ground.check.pairs import LEXICAL, table
 from kolossos.ground.check.verdict import (
     VERDICTS,
     ClaimWeights,
@@ -30,6 +30,8 @@ from kolossos.ground.words import words
 SUPPORTED, CONTRADICTED, NOT_FOUND = VERDICTS
 LEAST_WORDS = 2  # that mean something, for a sentence to be a claim
 QUOTED = 2
+LEAST_STANCE = 0.5  # of a sentence by itself, to be quoted beside the first
+LEAST_SAID = 0.5  # of the claim, by one that says otherwise
 LONGEST_TEXT = 200_000  # characters
 _PRONOUNS = frozenset(
     ["he", "she", "it", "they", "this", "these", "that", "those", "his", "her", "its", "their", "him", "them"]
@@ -123,12 +125,25 @@ class Checker:
         which = int(chances.argmax())
         near = closest_first(compared.rows, dense)[: 2 * PASSAGES]
         order = near if VERDICTS[which] == NOT_FOUND else near[np.argsort(-pairs[near, which], kind="stable")]
-        said = [at for place, at in enumerate(order) if place == 0 or pairs[at].argmax() == which]
+        said = [at for place, at in enumerate(order) if place == 0 or pairs[at, which] >= LEAST_STANCE]
         quoted = _quoted([compared.sentences[at] for at in said])
         places = {(s.source.key, s.start): at for at, s in enumerate(compared.sentences)}
-        stances = tuple(VERDICTS[int(pairs[places[q.source.key, q.start]].argmax())] for q in quoted)
+        stances = [VERDICTS[int(pairs[places[q.source.key, q.start]].argmax())] for q in quoted]
+        if which < VERDICTS.index(NOT_FOUND):
+            against = [at for at in near if _says_otherwise(compared.rows[at], pairs[at], 1 - which)]
+            for quotation in _quoted([compared.sentences[at] for at in against])[:1]:
+                if quotation not in quoted:
+                    quoted, stances = (*quoted, quotation), [*stances, VERDICTS[1 - which]]
         supported, contradicted, none = map(float, chances)
-        return Claim(claim, start, end, VERDICTS[which], (supported, contradicted, none), quoted, stances)
+        return Claim(claim, start, end, VERDICTS[which], (supported, contradicted, none), quoted, tuple(stances))
+
+
+def _says_otherwise(row: np.ndarray, pair: np.ndarray, verdict: int) -> bool:
+    """Whether a sentence about the claim has the other verdict by itself, or another number in the place of its own."""
+    clash = row[LEXICAL.index("other figures")] > 0
+    likely = pair[verdict] >= LEAST_STANCE
+    otherwise = (clash or likely) if VERDICTS[verdict] == CONTRADICTED else (likely and not clash)
+    return bool(row[LEXICAL.index("said")] >= LEAST_SAID and otherwise)
 
 
 def _claims(text: str) -> Iterator[tuple[int, int, str]]:

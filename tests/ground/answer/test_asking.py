@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -151,7 +150,8 @@ def test_a_question_of_a_book_and_a_probability_of_two_are_refused() -> None:
 
 def test_cosines_are_those_of_the_encoder_and_a_sentence_is_encoded_once() -> None:
     class Letters:
-        encoded: ClassVar[list[str]] = []
+        def __init__(self) -> None:
+            self.encoded: list[str] = []
 
         def passages(self, texts):
             self.encoded += texts
@@ -159,8 +159,9 @@ def test_cosines_are_those_of_the_encoder_and_a_sentence_is_encoded_once() -> No
 
         queries = passages
 
-    cosines = Cosines(Letters())
+    letters = Letters()
+    cosines = Cosines(letters)
     assert cosines.of("ab", ["aa", "b\ud800", "aa"]).tolist() == [2, 1, 2]
     assert cosines.of("a", ["aa", "bb"]).tolist() == [2, 0]
-    assert Letters.encoded.count("aa") == 1
+    assert letters.encoded.count("aa") == 1
     assert cosines.of("a", []).shape == (0,)

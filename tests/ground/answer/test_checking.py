@@ -55,6 +55,19 @@ def test_each_sentence_is_a_claim_at_its_place_and_questions_are_none(checker: C
     assert claims[1].quotations[0].source.key == "2"
 
 
+def test_a_source_that_says_otherwise_is_quoted_too() -> None:
+    sources = [
+        "The Ellery footbridge cost 28 million pounds.",
+        "The Ellery footbridge cost 11 million pounds, it says.",
+    ]
+    memory = Memory(whole(Source(str(n), "post", text)) for n, text in enumerate(sources))
+    (found,) = Checker(memory).check("The Ellery footbridge cost 28 million pounds, they say.")
+    assert dict(zip([q.source.key for q in found.quotations], found.stances, strict=True)) == {
+        "0": SUPPORTED,
+        "1": CONTRADICTED,
+    }
+
+
 def test_nothing_is_found_where_nothing_is() -> None:
     (found,) = Checker(Memory([])).check("The Rhine rises in the Swiss Alps.")
     assert (found.verdict, found.quotations) == (NOT_FOUND, ())

@@ -79,6 +79,7 @@ def test_the_grammar_is_the_sentences_found_and_no_order_is_among_them(model: Mo
     _, answer = asked(connect(model.url))
     assert [q.text for q in answer.quotations] == [SECOND]
     assert answer.by == "small"
+    assert answer.right is None  # it was calibrated for the other sentence
     body = model.asked[0]
     schema = body["response_format"]["json_schema"]["schema"]
     assert set(schema["properties"]["quotations"]["items"]["enum"]) == {FIRST, SECOND, NOT_FOUND}

@@ -55,7 +55,8 @@ def choose(answer: Answer, considered: Considered, model: ChatModel) -> Answer:
         considered.scores,
     )
     quoted = tuple(Quotation(s.source, s.start, s.end) for s in chosen)
-    return replace(answer, quotations=quoted, conflicts=disagree, by=model.name)
+    right = answer.right if first == 0 else None  # it was calibrated for the sentence that the rules put first
+    return replace(answer, quotations=quoted, conflicts=disagree, right=right, by=model.name)
 
 
 def offer(sentences: Sequence[Sentence]) -> list[Sentence]:

@@ -98,7 +98,8 @@ function showAnswer(found) {
   bar.firstChild.style.width = `${support}%`;
   bar.setAttribute("aria-hidden", "true");
   const sure = `An answer is in the sources with probability ${found.support.toFixed(2)}`;
-  const right = found.found ? `, the first quotation holds it with ${found.right.toFixed(2)}` : ` (needed: ${found.least_support})`;
+  const first = found.right === null ? "" : `, the first quotation holds it with ${found.right.toFixed(2)}`;
+  const right = found.found ? first : ` (needed: ${found.least_support})`;
   const by = found.by === "quoting" ? "rules" : found.by;
   parts.push(bar, make("p", { className: "quiet" }, `${sure}${right}; chosen by ${by}.`));
   parts.push(...found.remarks.map((each) => make("p", { className: "quiet" }, each)));
