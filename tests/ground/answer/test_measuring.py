@@ -87,7 +87,7 @@ def test_a_measurement_writes_one_report_with_plots_and_every_question(tmp_path)
     assert all_["answered"] == all_["answered_without"] == 1  # nothing is held back at a least support of 0
     report = json.loads((out / "report.json").read_text())
     assert len(report["rows"]) == 12
-    assert "| best sentence holds the gold text |" in (out / "report.md").read_text()
+    assert "| best sentence holds the gold text, none held back |" in (out / "report.md").read_text()
     page = (out / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
     assert "http://" not in page
