@@ -12,7 +12,9 @@ from collections.abc import Callable
 import ground.answer_pages as answer_pages
 import ground.index_pages as ground_pages
 import notes.market_pages as notes_pages
+import parallel.trace_pages as trace_pages
 import plan_pages
+import race_pages
 import serve.serve_pages as serve_pages
 import simulate_pages
 from pages import RESULTS, ROOT, filled
@@ -23,9 +25,11 @@ PAGES = (
     "docs/training.md",
     "docs/plan.md",
     "docs/simulate.md",
+    "docs/race.md",
     "docs/survival.md",
     "docs/notes.md",
     "docs/serve.md",
+    "docs/trace.md",
     "docs/ground.md",
 )
 
@@ -106,8 +110,8 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
-    figures = FIGURES | plan_pages.FIGURES | simulate_pages.FIGURES | notes_pages.FIGURES | serve_pages.FIGURES
-    figures |= ground_pages.FIGURES | answer_pages.FIGURES
+    rooms = plan_pages, simulate_pages, race_pages, notes_pages, serve_pages, trace_pages, ground_pages, answer_pages
+    figures = FIGURES | {name: make for room in rooms for name, make in room.FIGURES.items()}
     differing = []
     for page in PAGES:
         path = ROOT / page

@@ -2,10 +2,10 @@
 
     python benchmarks/parallel/checkpoint_cost.py [--gibibytes 1 4] [--rounds 5] [--folder DIR] [--out FILE.json]
 
-Each way saves the same fp32 state several times, one way after the other in every round, and waits for the write to end
-before the next, in another order each round. Blocked is the time for which the caller waited: at the first save (torch's ways make buffers then,
-ours when training begins, which is told apart) and later ones. The disk's own rate is that of as many bytes written and
-flushed by one plain loop in the same round.
+Each way saves the same fp32 state several times, one way after the other in every round and in another order each
+round, and waits for the write to end before the next. Blocked is the time for which the caller waited, at the first
+save (torch's ways make their buffers then, ours were made behind the first steps) and at later ones. The disk's own
+rate is that of as many bytes written and flushed by one plain loop in the same round.
 """
 
 import argparse
@@ -114,13 +114,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    found: dict[str, Any] = {"date": str(date.today()), "processor": processor_name(), "torch": torch.__version__, "sizes": {}}
+    found: dict[str, Any] = {
+        "date": str(date.today()),
+        "processor": processor_name(),
+        "torch": torch.__version__,
+        "sizes": {},
+    }
     for gibibytes in options.gibibytes:
         rows = found["sizes"][f"{gibibytes:g} GiB"] = measure(gibibytes, options.rounds, options.folder)
         disk = rows[DISK]["durable_s"]
         print(f"{gibibytes:g} GiB of fp32 in {TENSORS} tensors; seconds a GiB")
         for name, row in rows.items():
-            first, later, durable = (row[key] / gibibytes for key in ("blocked_first_s", "blocked_later_s", "durable_s"))
+            first, later, durable = (
+                row[key] / gibibytes for key in ("blocked_first_s", "blocked_later_s", "durable_s")
+            )
             print(
                 f"  {name:36} blocked first {first:5.2f}, later {later:5.2f}, durable {durable:5.2f} "
                 f"({row['durable_s'] / disk:.2f} of the plain write)"

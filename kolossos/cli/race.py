@@ -17,6 +17,16 @@ def race(
     assumptions: Annotated[
         Path | None, typer.Option(help="TOML file with your own values for some assumptions.", show_default=False)
     ] = None,
+    *,
+    claim: Annotated[
+        str | None,
+        typer.Option(
+            help="How likely is it: 'xAI > all others', 'Google + Meta > 60M', 'xAI > 5 GW'.", show_default=False
+        ),
+    ] = None,
+    by: Annotated[
+        int | None, typer.Option(help="With --claim: at the end of this year (2030).", show_default=False)
+    ] = None,
 ) -> None:
     """Simulate the compute race of the owners of AI chips: money, chips, power and build time as the limits."""
     from kolossos.cli.options import value_of
@@ -27,6 +37,10 @@ def race(
             raise InputError(f"--{name} {value}: expected a number from {low} to {high:,}")
     if seed < 0:
         raise InputError(f"--seed {seed}: expected 0 or more")
+    if claim is not None and plot:
+        raise InputError("--plot draws the whole race: leave --claim out")
+    if claim is None and by is not None:
+        raise InputError(f"--by {by} needs a --claim, such as --claim 'xAI > all others'")
     from kolossos.race.assumptions import load_assumptions, load_sites
     from kolossos.race.backtest import backtest
     from kolossos.race.plot import check_plot_path, plot_race
@@ -37,6 +51,22 @@ def race(
         with value_of("--plot"):
             check_plot_path(plot)
     chosen, sites = load_assumptions(assumptions), load_sites()
+    if claim is not None:
+        from kolossos.cli.show.race import print_answer
+        from kolossos.race.claim import answer_claim, last_year, parse_claim
+
+        with value_of("--claim"):
+            parsed = parse_claim(claim, list(chosen.owners))
+        with value_of("--by"):
+            year = last_year(by, chosen)
+        found = answer_claim(parsed, year, chosen, sites, seed, replicates)
+        if json:
+            from json import dumps
+
+            typer.echo(dumps(found, indent=1))
+        else:
+            print_answer(found)
+        return
     outcome = run_race(chosen, sites, years, seed, replicates)
     summary = summarise(outcome, chosen, seed, backtest(sites, seed, replicates))
     if plot:

@@ -14,7 +14,7 @@ from kolossos.ground.reading.options import Gone, Reading, ReadOptions
 from kolossos.ground.source import Source
 from kolossos.ground.store import Counts, Store, StoreWriter, ahead, batches
 
-BATCH_SOURCES = 100_000
+BATCH_SOURCES = 50_000
 BATCH_CHARACTERS = 32 << 20
 BATCH_EMBEDDED = 2_000  # sources of a batch whose vectors are computed: half a minute or so is what a kill can lose
 

@@ -1,10 +1,12 @@
 """tantivy and usearch, which do the searching: loaded when a command needs them."""
 
+from functools import cache
 from typing import Any
 
 from kolossos.errors import InputError
 
 
+@cache
 def tantivy() -> Any:
     """The lexical index; InputError that says how to install it."""
     try:
@@ -14,6 +16,7 @@ def tantivy() -> Any:
     return library
 
 
+@cache
 def usearch_index() -> Any:
     """usearch's module with its index of vectors; InputError that says how to install it."""
     try:

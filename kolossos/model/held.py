@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Partial
 from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+from torch.utils._python_dispatch import _disable_current_modes
 
 # says at each gathering of a tensor that is cut twice along one dim that it takes two exchanges
 logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
@@ -35,7 +36,8 @@ def held_slices(tensor: Tensor) -> tuple[slice, ...]:
     """Where `held_tensor` stands in the whole, one slice a dim."""
     if not isinstance(tensor, DTensor):
         return tuple(slice(0, size) for size in tensor.shape)
-    shape, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
+    with _disable_current_modes():  # a mesh computes with tensors of its own, also where all others are traced
+        shape, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
     return tuple(slice(start, start + size) for start, size in zip(offset, shape, strict=True))
 
 

@@ -85,7 +85,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden_ND, d_weight_VD = ctx.saved_tensors
         d_hidden = d_hidden_ND * grads[0].to(d_hidden_ND.dtype)
-        return d_hidden, (d_weight_VD * grads[0]).to(ctx.weight_dtype), None, None, None, None
+        # in place: the gradient of the matrix is as large as the matrix, and nothing reads it again
+        return d_hidden, d_weight_VD.mul_(grads[0]).to(ctx.weight_dtype), None, None, None, None
 
 
 def chunk_loss(

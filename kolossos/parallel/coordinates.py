@@ -59,6 +59,24 @@ def require_world(layout: Layout, processes: int) -> None:
         )
 
 
+def on_ranks(layout: Layout, ranks: int) -> Layout:
+    """``layout`` on so many ranks, by more (or fewer) replicas with as many sequences each.
+
+    Raises:
+        InputError: not a multiple of the ranks of a replica.
+    """
+    replica = layout.world_size // layout.dp_replicate
+    if ranks <= 0 or ranks % replica:
+        near = max(ranks // replica, 1) * replica
+        raise InputError(
+            f"gpus = {ranks}: a replica of this layout has {replica} ranks; use a multiple of it, such as {near} or "
+            f"{near + replica}"
+        )
+    replicas = ranks // replica
+    batch = layout.global_batch_size // layout.dp_replicate * replicas
+    return layout.model_copy(update={"dp_replicate": replicas, "global_batch_size": batch})
+
+
 def coordinates_of(layout: Layout, rank: int) -> dict[str, int]:
     """The place of ``rank`` (from 0) on every axis."""
     if not 0 <= rank < layout.world_size:

@@ -6,7 +6,7 @@ those of one rank. Every layout of several ranks passes here: it is what makes a
 up the gradients of ranks with other tokens, those of cp among them.
 
 ``sharding``: "parameters" are gathered again for each pass, with "gradients" once a step; with "optimizer" gradients
-are added up over ranks once a step, too (`end_of_backward`).
+are added up over ranks once a step, too (`finish_gradients`).
 """
 
 from typing import Any
@@ -43,7 +43,7 @@ def shard_parameters(model: Decoder, layout: Layout, meshes: Meshes) -> None:
         _set_once(model, True)
 
 
-def end_of_backward(model: Held) -> None:
+def finish_gradients(model: Held) -> None:
     """Behind the last micro-batch of a step: add up what was not for each one, let go of weights that now change."""
     for decoder in decoders_of(model):
         if decoder.sharding == "gradients":

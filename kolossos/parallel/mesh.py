@@ -50,6 +50,23 @@ class Meshes:
         """How many ranks hold a part."""
         return self.layout.dp_replicate
 
+    @property
+    def axes(self) -> dict[str, str]:
+        """From the name of a process group to the axis of the layout that it is a line of.
+
+        Ranks that share a weight are ``dp_shard``, whatever other axes lent theirs; ``world`` are all ranks, ``stage``
+        those with the same layers, where they are not a line of an axis.
+        """
+        world = dist.group.WORLD
+        assert world is not None
+        axes: dict[str, str] = {world.group_name: "world", self.stage.group_name: "stage"}
+        for mesh in (self.ranks, self.weights, self.experts, self.vocabulary):
+            assert mesh.mesh_dim_names is not None
+            for axis in mesh.mesh_dim_names:  # a line of all ranks is the world's own group
+                if mesh[axis].size() > 1:
+                    axes[mesh[axis].get_group().group_name] = "dp_shard" if axis == "shard" else axis
+        return axes
+
 
 def build_mesh(layout: Layout, device_type: str) -> Meshes | None:
     """The meshes of all ranks, or None for a layout of one; the process group must be there.

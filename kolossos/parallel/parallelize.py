@@ -1,11 +1,12 @@
 """A layout applied to a model: one line an axis, in the order in which the axes go on."""
 
+from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder
 from kolossos.model.experts.routing import Router
 from kolossos.model.sequence import SequenceCut
 from kolossos.parallel.context import gather_keys
 from kolossos.parallel.experts import cut_experts
-from kolossos.parallel.fsdp import shard_parameters
+from kolossos.parallel.fsdp import finish_gradients, shard_parameters
 from kolossos.parallel.mesh import Meshes
 from kolossos.parallel.sums import RankSums
 from kolossos.parallel.tensor import cut_weights
@@ -32,3 +33,8 @@ def parallelize(model: Decoder, layout: Layout, meshes: Meshes | None) -> Decode
         gather_keys(model, meshes.ranks["cp"].get_group())
     shard_parameters(model, layout, meshes)
     return model
+
+
+def end_of_backward(model: Held) -> None:
+    """To be called behind the last micro-batch of a step, by all ranks: then gradients are whole sums."""
+    finish_gradients(model)

@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 
 from kolossos.race.assumptions import SitePoint, years_after
-from kolossos.race.draws import Array, Draws, spread
+from kolossos.race.draws import Array, Draws
 
 
 @dataclass
@@ -71,34 +71,3 @@ def planned_power(sites: list[Site], draws: Draws, years: int, delayed: bool = T
             reached = built & (when + delay[:, i, None] <= ends)
             power[:, i] = np.where(reached, np.maximum(mw, power[:, i]), power[:, i])
     return power
-
-
-def built_power(sites: list[Site], draws: Draws, years: int) -> Array:
-    """MW of each site at the end of each year without knowing any plan, [replicates, sites, years + 1].
-
-    A begun site gets power after its lead time (longer than it has waited already), then grows at its ramp to a size.
-    """
-    n = len(sites)
-    ramp = draws.draw("site_ramp", n)
-    size = draws.draw("site_size", n)
-    ends = np.arange(years + 1.0)
-    power = np.zeros((draws.replicates, n, years + 1))
-    for i, site in enumerate(sites):
-        if site.power_mw > 0:
-            first = np.zeros(draws.replicates)
-        else:
-            first = _longer_than(draws, f"lead_time {site.name}", -(site.begun_years or 0.0)) + (site.begun_years or 0)
-        top = np.maximum(size[:, i], site.power_mw)[:, None]
-        grown = np.clip(ends - first[:, None], 0, None) * ramp[:, i, None]
-        power[:, i] = np.minimum(site.power_mw + grown, top)
-    return power
-
-
-def _longer_than(draws: Draws, stream: str, waited: float) -> Array:
-    """Lead times in years that are longer than the years ``waited`` so far, [replicates]."""
-    normal = np.sort(draws.stream(stream).standard_normal(draws.replicates * 8))
-    leads = spread(normal, draws.assumptions.assumptions["lead_time"].points())
-    longer = leads[leads > waited]
-    if not longer.size:
-        longer = np.array([waited + 0.25])
-    return draws.stream(stream + " choice").choice(longer, draws.replicates)

@@ -20,7 +20,7 @@ UNITS = {
 }
 UNIT_OF = {
     "usd_per_h100e": " USD", "fleet_watts": " W/H100e", "new_watts": " W/H100e", "lead_time": " years",
-    "site_ramp": " MW/year", "site_size": " MW", "site_delay": " years", "world_power": " GW/year",
+    "site_ramp": " MW/year", "site_delay": " years", "momentum_half_life": " years", "world_power": " GW/year",
 }  # fmt: skip
 NOT_MODELLED = (
     "no financing crisis, war or export rule beyond the bands; one grid limit for the world, none for a region; "
@@ -114,7 +114,6 @@ def _short(value: float) -> float:
 def _comparison(row: Comparison) -> dict[str, Any]:
     return {
         "test": row.test,
-        "basis": row.basis,
         "start": row.start.isoformat(),
         "end": row.end.isoformat(),
         "what": row.what,
@@ -124,7 +123,8 @@ def _comparison(row: Comparison) -> dict[str, Any]:
         "p95": _short(row.high),
         "actual": _short(row.actual),
         "covered": row.covered,
-        "relative_error_of_median": _short(row.error),
+        "constants_chosen_on_it": row.tuned,
+        "relative_error_of_median": None if row.error is None else _short(row.error),
     }
 
 

@@ -1,7 +1,8 @@
 """The compute race: what each owner of AI chips can add a year, limited by money, chips, power and build time.
 
 Monte Carlo over stated assumptions (assumptions.py). A year's additions are the least of what the money buys,
-what the chip makers allot, and what the power that has come on line carries. Legend of shapes: R replicates,
+what the chip makers allot, and what the power that has come on line carries; each of these limits gives way to the
+trend of chips sold (momentum.py), much in the first year and less in each one after. Legend of shapes: R replicates,
 O owners, Y years.
 """
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from kolossos.race.assumptions import DAYS_PER_YEAR, RaceAssumptions, SitePoint
 from kolossos.race.draws import Array, Draws, spread
+from kolossos.race.momentum import load_sales, momentum_at
 from kolossos.race.sites import planned_power, sites_known
 from kolossos.specs.catalogue import load_gpu
 
@@ -43,7 +45,7 @@ def run_race(assumptions: RaceAssumptions, sites: list[SitePoint], years: int, s
     names, owners = list(assumptions.owners), list(assumptions.owners.values())
     drawn = _scalars(draws)
     stock0_RO = draws.draw("stock_error", len(names)) * np.array([owner.h100_equivalents for owner in owners])
-    added0_RO = stock0_RO * (1 - 1 / _growth_last_year(draws, drawn["stock_growth"])) * drawn["regime"][:, None]
+    added0_RO = stock0_RO * (1 - 1 / _growth_last_year(draws, drawn["stock_growth"]))
     spend_ROY = _spend(draws, years)
     watts_RY = drawn["new_watts"][:, None] / drawn["efficiency_gain"][:, None] ** np.arange(years)
     money_ROY = added0_RO[:, :, None] * spend_ROY * drawn["price_performance"][:, None, None] ** np.arange(1, years + 1)
@@ -52,6 +54,9 @@ def run_race(assumptions: RaceAssumptions, sites: list[SitePoint], years: int, s
     built_mw0_RO = added0_RO * (drawn["new_watts"] * drawn["efficiency_gain"])[:, None] / 1e6
     built_mw0_RO *= draws.draw("build_capacity", len(names))
     grown_ROY, at_once_ROY = _power_growth(draws, names, sites, built_mw0_RO, spend_ROY)
+    trend_ROY, share_RY = _trend(draws, added0_RO, drawn, years)
+    trend_mw_ROY = trend_ROY * watts_RY[:, None, :] / 1e6
+    drawn["trend"] = trend_ROY[:, :, -1].sum(axis=1)
     drawn["spend_growth"] = spend_ROY[:, :, -1].mean(axis=1)
     drawn["supply_growth"] = supply_RY[:, -1]
     drawn["world_power"] = draws.draw_years("world_power", years).mean(axis=1)
@@ -59,11 +64,11 @@ def run_race(assumptions: RaceAssumptions, sites: list[SitePoint], years: int, s
     fleet = _Fleet(stock0_RO, drawn)
     for year in range(years):
         fleet.add_year(
-            money_ROY[:, :, year],
-            supply_RY[:, year, None] * added0_RO,
+            _pooled(money_ROY[:, :, year], trend_ROY[:, :, year], share_RY[:, year, None]),
+            _pooled(supply_RY[:, year, None] * added0_RO, trend_ROY[:, :, year], share_RY[:, year, None]),
             weight_ROY[:, :, year],
-            grown_ROY[:, :, year],
-            at_once_ROY[:, :, year],
+            _pooled(grown_ROY[:, :, year], trend_mw_ROY[:, :, year], share_RY[:, year, None]),
+            _pooled(at_once_ROY[:, :, year], trend_mw_ROY[:, :, year], share_RY[:, year, None]),
             watts_RY[:, year, None],
             [owner.pool for owner in owners],
         )
@@ -133,11 +138,11 @@ def share_out(wanted: Array, weight: Array, total: Array) -> Array:
 
 def _scalars(draws: Draws) -> dict[str, Array]:
     names = (
-        "regime stock_growth price_performance usd_per_h100e fleet_watts new_watts efficiency_gain headroom retirement "
-        "training_share mfu availability"
+        "momentum momentum_half_life stock_growth price_performance usd_per_h100e fleet_watts new_watts "
+        "efficiency_gain headroom retirement training_share mfu availability"
     )
     drawn = {name: draws.draw(name) for name in names.split()}
-    for name in ("headroom", "retirement", "training_share", "mfu", "availability"):
+    for name in ("momentum", "headroom", "retirement", "training_share", "mfu", "availability"):
         drawn[name] = np.minimum(drawn[name], 1.0)
     drawn["stock_growth"] = np.maximum(drawn["stock_growth"], 1.01)
     return drawn
@@ -153,6 +158,24 @@ def _growth_last_year(draws: Draws, world_R: Array) -> Array:
         else:
             columns.append(world_R)
     return np.stack(columns, axis=1)
+
+
+def _trend(draws: Draws, added0_RO: Array, drawn: dict[str, Array], years: int) -> tuple[Array, Array]:
+    """What each owner adds by the trend of chips sold up to the start [R, O, Y], and the share of the trend [R, Y]."""
+    known = momentum_at(draws.assumptions.start, load_sales())
+    log_growth = known.log_growth(draws.seed, draws.replicates, added0_RO.shape[1], years)
+    better = np.log(drawn["price_performance"])
+    for i, owner in enumerate(draws.assumptions.owners.values()):
+        if owner.stock_growth:  # one that is known to grow at another rate than the world
+            log_growth[:, i] += np.log(owner.stock_growth[1]) - known.mean - better.mean()
+    cumulated = np.cumsum(log_growth, axis=2) + better[:, None, None] * np.arange(1, years + 1)
+    faded = 0.5 ** (np.arange(years) / drawn["momentum_half_life"][:, None])
+    return added0_RO[:, :, None] * np.exp(cumulated), drawn["momentum"][:, None] * faded
+
+
+def _pooled(limit: Array, trend: Array, share: Array) -> Array:
+    """The limit as it gives way to the trend: their geometric mean, with weight ``share`` of the trend."""
+    return np.maximum(limit, 1e-9) ** (1 - share) * trend**share
 
 
 def _spend(draws: Draws, years: int) -> Array:

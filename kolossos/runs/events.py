@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 from kolossos.files import AppendFile, write_whole
 
 Kind = Literal["train", "skipped", "validation"]
-"""train: a step that was kept; skipped: one that changed nothing, for its loss or gradient was not finite; validation:
-a score of held-out text (``n_tokens`` = 0 and no loss where the data holds none)."""
+"""train: a step that was kept; skipped: one that changed nothing, for its loss or gradient was not finite or stood out;
+validation: a score of held-out text (``n_tokens`` = 0 and no loss where the data holds none)."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 UNITS = "units"  # the kind of the first line

@@ -1,5 +1,6 @@
 """What fails, how often, and who notices: one cause a row, in tables with sources."""
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,8 @@ class CauseSpec(Spec):
 
     name: str
     kind: Kind
-    per_1000_node_days: NonNegativeFloat
+    per_1000_node_days: NonNegativeFloat = 0.0
+    per_day: NonNegativeFloat = Field(default=0.0, description="more of it, of the job as one, however many nodes")
     scope: Scope = Field(
         default="node",
         description="what is lost: nothing (job), a node (gpu, node), its rack, or all until repaired (fabric, site)",
@@ -29,6 +31,13 @@ class CauseSpec(Spec):
     person_share: float = Field(default=0.0, ge=0.0, le=1.0, description="share that waits for a person")
     found_after_s: NonNegativeFloat = Field(
         default=0.0, description="silent for this long (exponential); work done since then is lost"
+    )
+    go_on_s: NonNegativeFloat | None = Field(
+        default=None, description="measured: from noticing until the job runs on, instead of what the policy takes"
+    )
+    rejoin_s: NonNegativeFloat | None = Field(
+        default=None,
+        description="measured: from noticing until the replica is back, for replicas that leave and return",
     )
 
 
@@ -48,7 +57,11 @@ class FailureSpec(Spec):
 
     table: str = "llama3-2024"
     causes: list[CauseSpec] | None = Field(default=None, description="instead of a table")
+    only: list[str] | None = Field(default=None, description="names of the table's causes that strike; None: all")
     scale: NonNegativeFloat = Field(default=1.0, description="factor on every rate")
+    spacing: Literal["random", "even"] = Field(
+        default="random", description="even: each cause strikes at equal distances, from a random first time"
+    )
     job_mtbf_s: PositiveFloat | None = Field(
         default=None, description="scales all rates so that the first fleet fails this often, counted without age"
     )
@@ -67,8 +80,11 @@ def table_names() -> list[str]:
 
 
 def load_table(name_or_path: str) -> FailureTable:
-    """A table by name, or a TOML file of the user's; InputError names the nearest."""
+    """A table by name, or a TOML file of the user's, or what `kolossos chaos` measured (JSON); InputError names the
+    nearest."""
     path = Path(name_or_path)
+    if path.suffix == ".json":
+        return _of_chaos(path)
     if path.suffix != ".toml":
         path = TABLES / f"{name_or_path}.toml"
         check_name("failure table", name_or_path)
@@ -78,14 +94,73 @@ def load_table(name_or_path: str) -> FailureTable:
     return FailureTable.parse({"name": path.stem, **_with_rates(values, str(path))}, str(path))
 
 
+WHOLE_JOB = ("all replicas killed", "newest checkpoint damaged", "SIGTERM", "disk full")
+"""Kinds of faults of a chaos run after which no replica goes on by itself."""
+
+
+def _of_chaos(path: Path) -> FailureTable:
+    """The faults of a chaos run by kind: how many, and the mean times of noticing, going on and coming back.
+
+    Rates are per replica and the run's wall time; ``failures.job_mtbf_s`` puts any other in their place.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        kinds = [row for row in found["by_kind"] if row["faults"]]
+        replicas = len({replica for fault in found["faults"] for replica in fault["replicas"]})
+        days = found["wall_s"]["broken"] / 86_400.0
+        step_s = found["wall_s"]["unbroken"] / (1 + max(fault["at_step"] for fault in found["faults"]))
+        rows = [_of_chaos_kind(row["kind"], found["faults"], (max(replicas, 1), days, step_s)) for row in kinds]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise InputError(f"{path}: not the JSON of a chaos run ({type(error).__name__}: {error})") from None
+    source = f"chaos run of {found.get('date', 'unknown date')}: {found.get('command', '')}"
+    return FailureTable.parse({"name": path.stem, "source": source, "grade": "measured", "causes": rows}, str(path))
+
+
+def _of_chaos_kind(kind: str, faults: list[dict[str, Any]], run: tuple[int, float, float]) -> dict[str, Any]:
+    """One kind as a cause; ``run``: replicas, days, seconds of a step.
+
+    Times of a chaos run count from the fault on and end when a step is kept: that step is no loss, and is taken off.
+    """
+    replicas, days, step_s = run
+    mine = [fault for fault in faults if fault["kind"] == kind]
+    noticed, went_on, back = (_mean(mine, key) for key in ("noticed_s", "went_on_s", "back_s"))
+    detect = min(noticed, went_on)
+    whole = any(word in kind for word in WHOLE_JOB)
+    rate = {"per_day": len(mine) / days} if whole else {"per_1000_node_days": 1000.0 * len(mine) / days / replicas}
+    return {
+        "name": kind,
+        "kind": "software",
+        "scope": "fabric" if whole else "node",
+        "detect_s": detect,
+        "go_on_s": max(went_on - detect - step_s, 0.0),
+        "rejoin_s": max(back - detect - step_s, 0.0),
+        **rate,
+    }
+
+
+def _mean(faults: list[dict[str, Any]], key: str) -> float:
+    """Mean of a time over the faults that have it; 0 where none has."""
+    values = [float(fault[key]) for fault in faults if fault.get(key) is not None]
+    return sum(values) / len(values) if values else 0.0
+
+
 def _with_rates(values: dict[str, Any], where: str) -> dict[str, Any]:
-    """Turn a cause's ``count`` over the table's ``observed_node_days`` into its rate: printed counts stay readable."""
-    observed = values.pop("observed_node_days", None)
+    """Turn a cause's ``count`` over the table's ``observed_node_days`` into its rate: printed counts stay readable.
+
+    With ``of_job = true`` it is a rate of the job as one, over ``observed_days``.
+    """
+    observed, days = values.pop("observed_node_days", None), values.pop("observed_days", None)
     defaults = values.pop("defaults", {})
     causes = []
     for cause in values.get("causes", []):
         row = {**defaults, **cause}
-        if "count" in row:
+        if row.pop("of_job", False):
+            if not days or "count" not in row:
+                raise InputError(f"{where}: cause '{row.get('name')}' is of_job: give its count, and observed_days")
+            row["per_day"] = row.pop("count") / days
+        elif "count" in row:
             if not observed:
                 raise InputError(f"{where}: cause '{row.get('name')}' has a count, but observed_node_days is missing")
             row["per_1000_node_days"] = 1000.0 * row.pop("count") / observed

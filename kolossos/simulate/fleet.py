@@ -10,10 +10,11 @@ from kolossos.specs.catalogue import load_gpu
 from kolossos.specs.draw import MEAN_SHARE_OF_TDP, gpu_watts
 from kolossos.specs.gpu import GpuSpec
 
-# Cold start of a whole job in seconds by number of GPUs. 512, 4,096: MLPerf GPT-3 init_start to run_start
-# (training_results_v3.1 @d06288b2bd67); the rest: FT-HSDP, arXiv:2602.00277, "about". Beyond: the last slope.
-COLD_START_GPUS = np.array([512, 4_096, 16_384, 22_000, 64_000, 98_000], float)
-COLD_START_S = np.array([155, 183, 200, 300, 600, 900], float)
+# Cold start of a whole job in seconds by number of GPUs. 512 to 8,192: MLPerf Llama 3.1 405B, init_start to run_start
+# (training_results_v5.0 @0fdc28f01325); GPT-3's were 155 to 222 s with a smaller model, and on 504 B200 automatic
+# attempts lay 11 min apart (arXiv:2605.09370). The rest: FT-HSDP, arXiv:2602.00277, "about". Beyond: the last slope.
+COLD_START_GPUS = np.array([512, 2_048, 8_192, 16_384, 22_000, 64_000, 98_000], float)
+COLD_START_S = np.array([588, 321, 367, 200, 300, 600, 900], float)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _mean_watts(spec: OperationSpec, members: list[Lot], draw: StepDrawSpec | No
         busy = sum(share * _busy_watts(kinds[name], draw) for name, share in shares.items())
     if idle is None:
         idle = sum(share * kinds[name].idle_watts for name, share in shares.items())
-    return busy, idle
+    return busy * spec.power.fans, idle * spec.power.fans
 
 
 def _busy_watts(kind: GpuSpec, draw: StepDrawSpec | None) -> float:
@@ -146,4 +147,4 @@ def _power_factor(spec: OperationSpec, gpus: int, busy_watts: float, idle_watts:
     if not power.enforce_limit or power.site_limit_watts is None:
         return 1.0
     per_gpu = power.site_limit_watts / power.pue / gpus
-    return float(np.clip((per_gpu - power.host_watts - idle_watts) / (busy_watts - idle_watts), 0.01, 1.0))
+    return float(np.clip((per_gpu - power.host_watts * power.fans - idle_watts) / (busy_watts - idle_watts), 0.01, 1.0))

@@ -45,13 +45,14 @@ def step_power(spec: OperationSpec, phase: Phase) -> StepPower:
     """Draw of the job and the idle spares in this phase, from a measured profile of a step."""
     power, gpus = spec.power, phase.job_nodes * spec.fleet.gpus_per_node
     idle = phase.gpu_idle_watts
-    spare = phase.spare_nodes * spec.fleet.gpus_per_node * (idle + power.host_watts)
+    host = power.host_watts * power.fans
+    spare = phase.spare_nodes * spec.fleet.gpus_per_node * (idle + host)
     ac, dc = _profile()
-    busy = phase.gpu_watts * phase.power_factor + idle * (1 - phase.power_factor) + power.host_watts
+    busy = phase.gpu_watts * phase.power_factor + idle * (1 - phase.power_factor) + host
     profile = gpus * busy * ac / ac.mean()
     off = profile - profile.mean()
     stored = np.cumsum(off) * phase.step_time_s / len(off)
-    stop = gpus * (busy - idle - power.host_watts)
+    stop = gpus * (busy - idle - host)
     mean, peak = profile.mean() + spare, profile.max() + spare
     limit = power.site_limit_watts
     return StepPower(
@@ -81,7 +82,7 @@ def energy_mwh(outcome: Outcome) -> Array:
     power, phases = outcome.scenario.spec.power, outcome.scenario.phases
     idle = np.array([phase.gpu_idle_watts for phase in phases])
     more = np.array([phase.gpu_watts for phase in phases]) - idle
-    joules = (outcome.busy_gpu_s * more + outcome.on_gpu_s * (idle + power.host_watts)).sum(axis=1)
+    joules = (outcome.busy_gpu_s * more + outcome.on_gpu_s * (idle + power.host_watts * power.fans)).sum(axis=1)
     return joules * power.pue / HOUR_S / MEGA
 
 

@@ -16,6 +16,7 @@ from kolossos.simulate.build import operation_values_of, parse_operation
 from kolossos.simulate.closed_forms import exact_efficiency, rsc_expected_ettr
 from kolossos.simulate.engine.play import Outcome, simulate
 from kolossos.simulate.failures import load_table
+from kolossos.simulate.power import step_power
 from kolossos.simulate.quantiles import quantiles
 from kolossos.simulate.scenario import resolve
 from kolossos.simulate.search.optimise import resolved_interval_s
@@ -48,6 +49,7 @@ class Row:
 def validate_operations(replicates: int = 100, seed: int = 0) -> dict[str, Any]:
     """All comparisons: ``rows``, the ``ettr_grid``, and a ``summary``."""
     rows = [*_llama(replicates, seed), *_rsc(replicates, seed), *_hundred_thousand(replicates, seed), _opt(seed)]
+    rows += [*_defaults(seed), *_node_power()]
     grid = ettr_grid(seed)
     holding = [cell for cell in grid if cell["assumptions_hold"]]
     judged = [bool(row.agrees) for row in rows if row.agrees is not None]
@@ -161,7 +163,7 @@ def _llama(replicates: int, seed: int) -> list[Row]:
     count = quantiles(outcome.interruptions)
     deviation = float(outcome.interruptions.std(ddof=1))
     causes = outcome.scenario.causes.rows
-    table = {c.name: c.per_1000_node_days for c in causes}
+    table = {c.name: c.per_1000_node_days * 2.048 + c.per_day for c in causes}
     total = sum(table.values())
     shares = outcome.by_cause.sum(0) / outcome.by_cause.sum()
     expected = np.array([table[c.name] / total for c in causes])
@@ -276,12 +278,59 @@ def _hundred_thousand(replicates: int, seed: int) -> list[Row]:
         ),
     ]  # fmt: skip
     for table in ("llama3-2024", "fthsdp-32k", "rsc-1"):
-        rate = sum(c.per_1000_node_days for c in load_table(table).causes)
-        gap = 1440.0 / (rate / 1000.0 * 12_250)
+        rate = sum(c.per_1000_node_days * 12.25 + c.per_day for c in load_table(table).causes)
+        gap = 1440.0 / rate
         rows.append(
             Row(
                 f"98k-mtbf-from-{table}", f"minutes between failures on 98,000 GPUs by the rates of {table}", "18",
                 {"mean": gap}, None, "transfer", f"rates of {table}", FTHSDP, "no simulation: rate times nodes",
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _node_power() -> list[Row]:
+    """kW of a node of eight over a step. Shape and level of immersed H100 are inputs, air's share two maxima."""
+    immersed = "mlcommons/training_results_v4.0 smc-ac-power @6fe954378efe"
+    cases = (
+        ("h100-immersed", "h100", "liquid", 6.85, 6.85, "8 x H100, immersed: mean", "by construction", immersed),
+        ("b200-water", "b200", "liquid", 9.58, 10.04, "8 x B200, water: mean of a run", "prediction",
+         "mlcommons/training_results_v5.0 Lenovo SR780a V3 @0fdc28f01325"),
+        ("h100-air", "h100", "air", 8.66, 8.66, "8 x H100, air: 95 % of a run", "prediction",
+         "mlcommons/training_results_v4.1 Dell XE9680 @b87b9e396f77"),
+    )  # fmt: skip
+    rows = []
+    for name, gpu, cooling, low, high, quantity, check, source in cases:
+        spec = OperationSpec.parse({"fleet": {"gpus": 8, "gpu": gpu}, "power": {"cooling": cooling}}, "published power")
+        power = step_power(spec, resolve(spec).phases[0])
+        watts = float(np.percentile(power.profile_watts, 95)) if "95 %" in quantity else power.mean_watts
+        published = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        rows.append(
+            Row(
+                f"node-power-{name}", f"kW of a node: {quantity}", published, {"mean": watts / 1e3},
+                0.95 * low <= watts / 1e3 <= 1.05 * high, check, "kind, cooling; host 200 W a GPU (estimate)", source,
+                "held to 5 %",
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _defaults(seed: int) -> list[Row]:
+    """What the defaults (rates of Llama 3: hardware by node, software by job) say of runs that set nothing in them."""
+    rows = []
+    cases = (
+        ("h200", 1_600, "h200", 120.0, 205.0, "faults in four months on 1,600 H200", "public report of one run"),
+        ("opt", 1_024, "h100", 56.0, 90.0, "restarts in 56 days on 992 to 1,024 A100 (about)", OPT),
+    )
+    for name, gpus, gpu, days, published, quantity, source in cases:
+        outcome = run({"days": days, "fleet": {"gpus": gpus, "gpu": gpu}}, 100, seed, 1800.0)
+        counts = quantiles(outcome.interruptions)
+        share = quantiles(outcome.effective_share)
+        rows.append(
+            Row(
+                f"defaults-{name}", quantity, f"{published:g}", counts, abs(counts["mean"] / published - 1) <= 0.25,
+                "prediction", "all defaults: rates of llama3-2024", source,
+                f"effective training time {share['mean']:.3f}; held to 25 %, as the other count of one log",
             )
         )  # fmt: skip
     return rows

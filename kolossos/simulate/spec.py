@@ -122,7 +122,16 @@ class RecoverySpec(Spec):
     )
     detect_s: NonNegativeFloat | None = Field(default=None, description="overrides what the failure table says")
     repair_s: NonNegativeFloat | None = Field(default=None, description="overrides what the failure table says")
-    person_s: NonNegativeFloat = Field(default=3600.0, description="until a person has acted (estimate)")
+    person_s: NonNegativeFloat = Field(
+        default=4080.0, description="until a person has acted (68 min by the restart path, Unicron, arXiv:2401.00134)"
+    )
+    by_hand_share: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="least share of a table's stops that wait for a person; None: 0.173 for jobs below 8,192 GPUs "
+        "under the store policy, else the table's",
+    )
     restart_s: NonNegativeFloat | None = Field(
         default=None, description="whole job, cold; None: by size, from published start-ups (docs/simulate.md)"
     )
@@ -138,6 +147,13 @@ class RecoverySpec(Spec):
     )
     replica_restart_s: NonNegativeFloat = Field(default=200.0, description="one replica, cold (FT-HSDP, 16K GPUs)")
     rejoin_stall_s: NonNegativeFloat = Field(default=0.0, description="all replicas wait when one comes back")
+    batch: Literal["shrinks", "kept"] = Field(
+        default="shrinks",
+        description="while replicas are out: a smaller batch; or the whole one, each absent share computed by a member",
+    )
+    standby_share: float = Field(
+        default=1 / 10.87, gt=0.0, le=1.0, description="of a cold start, with warm standby machines (ByteRobust)"
+    )
 
     @property
     def own_spares(self) -> int:
@@ -191,12 +207,19 @@ class PowerDrawSpec(Spec):
     )
     gpu_idle_watts: PositiveFloat | None = Field(default=None, description="None: what each kind's file says")
     host_watts: PositiveFloat = Field(default=200.0, description="node beyond GPUs, and fabric, per GPU")
+    cooling: Literal["liquid", "air"] = Field(default="liquid", description="air: the node's own fans draw more")
     pue: float = Field(default=1.3, ge=1.0)
     site_limit_watts: PositiveFloat | None = None
     enforce_limit: bool = Field(default=False, description="slow the job to the limit (linear in dynamic power)")
     ramp_s: NonNegativeFloat = Field(default=45.0, description="grid ramp after a full stop (FT-HSDP power smoother)")
     usd_per_kwh: NonNegativeFloat = 0.0674
     gco2_per_kwh: NonNegativeFloat = 400.0
+
+    @property
+    def fans(self) -> float:
+        """Draw of a node over that of a liquid-cooled one: 8.48 kW (8 x H100 by air, training maximum, Latif et al.,
+        arXiv:2412.08602) over 7.38 kW (immersed, maximum, MLPerf training_results_v4.0 @6fe954378efe)."""
+        return 8.48 / 7.38 if self.cooling == "air" else 1.0
 
 
 class PriceSpec(Spec):

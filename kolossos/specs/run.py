@@ -53,6 +53,10 @@ class OptimizerSpec(Spec):
     weight_decay: NonNegativeFloat = 0.1
     momentum: Fraction = Field(default=0.95, description="Muon's")
     clip_norm: PositiveFloat = 1.0
+    skip_spikes: NonNegativeFloat = Field(
+        default=0.0,
+        description="skip a step whose loss or gradient norm is so many deviations above the last 128; 0: none",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -7,10 +7,9 @@ from typing import Any
 
 from kolossos.errors import InputError
 from kolossos.model.part import ModelPart
-from kolossos.parallel.coordinates import coordinates_of
+from kolossos.parallel.coordinates import coordinates_of, on_ranks
 from kolossos.parallel.pipeline import parts_of_rank
 from kolossos.parallel.takes import require_takes
-from kolossos.specs.layout import Layout
 from kolossos.specs.run import RunSpec
 from kolossos.trace.rank import Counts, Said
 from kolossos.trace.repeated import trace_repeated
@@ -67,14 +66,14 @@ def trace(spec: RunSpec, rank: int, gpus: int | None, said: Said = lambda _: Non
         InputError: a layout that training does not take, or a rank or number of GPUs that does not go with it.
     """
     begun = time.monotonic()
-    spec = _of_gpus(spec, gpus)
-    layout = spec.layout
+    layout = spec.layout if gpus is None else on_ranks(spec.layout, gpus)
+    spec = spec.model_copy(update={"layout": layout})
     require_takes(layout, spec.model)
     require_trainable_precision(layout.precision)
     if layout.precision == "auto":
         spec = spec.with_precision("bf16")
     if not 0 <= rank < layout.world_size:
-        raise InputError(f"--rank {rank}: the layout has ranks 0 to {layout.world_size - 1}")
+        raise InputError(f"rank = {rank}: the layout has ranks 0 to {layout.world_size - 1}")
     with alone_in(layout, rank) as meshes:
         said(f"{layout.world_size:,} ranks met in {time.monotonic() - begun:.1f} s")
         parts = parts_of_rank(spec.model, layout, rank) if meshes else [ModelPart.whole(spec.model)]
@@ -82,23 +81,3 @@ def trace(spec: RunSpec, rank: int, gpus: int | None, said: Said = lambda _: Non
     layers = tuple(number for part in parts for number in part.layers)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return TraceAnswer(spec, rank, layers, counts, time.monotonic() - begun, peak)
-
-
-def _of_gpus(spec: RunSpec, gpus: int | None) -> RunSpec:
-    """The run on ``gpus`` ranks: more replicas, and as many more sequences a step."""
-    layout = spec.layout
-    if gpus is None or gpus == layout.world_size:
-        return spec
-    replica = layout.world_size // layout.dp_replicate
-    if gpus <= 0 or gpus % replica:
-        near = max(gpus // replica, 1) * replica
-        raise InputError(
-            f"--gpus {gpus}: a replica of this layout has {replica} ranks; use a multiple of it, such as {near} or "
-            f"{near + replica}"
-        )
-    replicas = gpus // replica
-    changed = layout.model_dump() | {
-        "dp_replicate": replicas,
-        "global_batch_size": layout.global_batch_size // layout.dp_replicate * replicas,
-    }
-    return spec.model_copy(update={"layout": Layout(**changed)})

@@ -75,7 +75,7 @@ class Meter(TorchDispatchMode):
 
     @contextmanager
     def resizing(self) -> Iterator[None]:
-        """FSDP frees and refills storages where operators do not see it."""
+        """Gathered weights are freed and made again in storages that stay: no operator sees it."""
         resize = torch.UntypedStorage.resize_
 
         def resized(storage: torch.UntypedStorage, size: int) -> Any:

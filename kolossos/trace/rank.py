@@ -19,7 +19,7 @@ from kolossos.parallel.sums import RankSums, all_sums
 from kolossos.specs.run import RunSpec
 from kolossos.trace.attention import AttentionKernel
 from kolossos.trace.meter import Meter
-from kolossos.trace.world import axes_of_groups, without_a_vote
+from kolossos.trace.world import without_a_vote
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.precision import compute_dtype
 from kolossos.train.setup import pipeline_of
@@ -48,7 +48,7 @@ class Counts:
 
 def trace_rank(spec: RunSpec, parts: Sequence[ModelPart], passes: int, meshes: Meshes | None) -> Counts:
     """Trace one step of ``passes`` micro-batches through ``parts`` of the model, as this rank of ``meshes``."""
-    axes = axes_of_groups(meshes)
+    axes = meshes.axes if meshes else {}
     meter = Meter(axes)
     dtype = compute_dtype(spec.layout.precision)
     with torch.device("meta"):
@@ -74,7 +74,7 @@ def trace_rank(spec: RunSpec, parts: Sequence[ModelPart], passes: int, meshes: M
             axes[pipeline.ends.group_name] = "pp"
         step = _Step(spec, model, optimizer, all_sums(meshes), pipeline, meter)
         with meter:
-            step(passes if pipeline else 1)  # FSDP makes its buffers in the first step, a pipeline its own
+            step(passes if pipeline else 1)  # buffers are made in the first step
             meter.begin()
             step(passes)
     counts.flops, counts.sent_bytes, counts.calls = meter.flops, meter.sent_bytes, meter.calls

@@ -27,9 +27,8 @@ def trace_repeated(spec: RunSpec, parts: Sequence[ModelPart], meshes: Meshes | N
     passes, by = few_passes(layout.accumulation_steps, layout.pp, layout.vp)
     left = {kind: _left_out(spec.model, parts, kind) for kind in _kinds(spec.model, parts)}
     traced = sum(len(_without(part, spec.model, left).layers) for part in parts)
-    said(
-        f"{traced} of {sum(len(part.layers) for part in parts)} layers, {passes} of {layout.accumulation_steps} passes"
-    )
+    layers = sum(len(part.layers) for part in parts)
+    said(f"traced are {traced} of {layers} layers and {passes} of {layout.accumulation_steps} micro-batches")
 
     def shorter(left_out: dict[Kind, int], number: int) -> Counts:
         return trace_rank(spec, [_without(part, spec.model, left_out) for part in parts], number, meshes)

@@ -44,29 +44,8 @@ def without_a_vote() -> Iterator[None]:
         for one in stages:
             one._inference_mode = stage.InferenceMode.STATIC
 
-    schedules._PipelineSchedule._warmup_p2p = agreed
+    schedules._PipelineSchedule._warmup_p2p = agreed  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
         schedules._PipelineSchedule._warmup_p2p = vote
-
-
-def axes_of_groups(meshes: Meshes | None) -> dict[str, str]:
-    """From the name of each process group to the axis of the layout that it is a line of.
-
-    The ranks that share a weight are ``dp_shard``, whatever other axes lent theirs; ``world`` are all ranks, ``stage``
-    those with the same layers.
-    """
-    if meshes is None:
-        return {}
-    named = {"shard": "dp_shard"}
-    axes: dict[str, str] = {}
-    for mesh in (meshes.ranks, meshes.weights, meshes.experts, meshes.vocabulary):
-        assert mesh.mesh_dim_names is not None
-        for axis in mesh.mesh_dim_names:
-            axes[mesh[axis].get_group().group_name] = named.get(axis, axis)
-    axes[meshes.stage.group_name] = "stage"
-    world = dist.group.WORLD
-    assert world is not None
-    axes[world.group_name] = "world"
-    return axes

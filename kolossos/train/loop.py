@@ -203,7 +203,7 @@ class Loop:
         values = step_values(result, factor)
         board.end_step()
         seconds = time.perf_counter() - start
-        decision = on_step(result.loss, result.grad_norm, self._bad_in_a_row)
+        decision = on_step(result.kept, self._bad_in_a_row)
         if decision == "keep":
             self._bad_in_a_row = 0
             self.recorder.step(step + 1, values, seconds)
@@ -237,7 +237,9 @@ class Loop:
             )
 
     def _diverged(self, when: str) -> InputError:
-        return self._stopped(f"loss or gradient were not finite {when}", "; begin again with a lower optimizer.lr")
+        return self._stopped(
+            f"loss or gradient were not finite, or stood out, {when}", "; begin again with a lower optimizer.lr"
+        )
 
     def _stopped(self, why: str, what_to_do: str = "; the same command goes on from there") -> InputError:
         with suppress(InputError):  # why a checkpoint under way could not be written says nothing more

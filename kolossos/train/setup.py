@@ -38,6 +38,7 @@ from kolossos.train.step import StepResult, train_step
 from kolossos.train.tokens import micro_batches
 from kolossos.train.watch.board import Board
 from kolossos.train.watch.replicas import Differing, differing_replicas
+from kolossos.train.watch.spikes import Spikes
 
 
 @dataclass
@@ -55,6 +56,7 @@ class Training:
     bytes_of_token: np.ndarray
     model: Held
     optimizer: Optimizer
+    spikes: Spikes
     device: torch.device
     dtype: torch.dtype
     compiled: str
@@ -77,13 +79,15 @@ class Training:
             sums=self.sums,
             pipeline=self.pipeline,
             skip_if_not_finite=skip_if_not_finite,
+            spikes=self.spikes,
             at=self.board.at,
         )
 
     def state(self) -> dict[str, Tensor]:
         """Every live tensor that a checkpoint holds, by name."""
         model = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        return model | {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+        optimizer = {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+        return model | optimizer | self.spikes.state()
 
     @property
     def place_in_data(self) -> int:
@@ -119,7 +123,7 @@ class Training:
     def restart(self) -> None:
         """Set model and optimizer back to step 0."""
         initialize(self.model, self.spec.seed)
-        for tensor in self.optimizer.state().values():
+        for tensor in (*self.optimizer.state().values(), *self.spikes.state().values()):
             tensor.zero_()
 
 
@@ -146,6 +150,7 @@ def prepare_training(spec: RunSpec, ranks: Ranks = ALONE) -> Training:
         lengths,
         model,
         optimizer,
+        Spikes(spec.optimizer.skip_spikes, device),
         device,
         dtype,
         compiled,

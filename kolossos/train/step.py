@@ -6,20 +6,20 @@ whatever is a mean is divided by the targets of the whole global batch, and summ
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder, RouterLosses
-from kolossos.parallel.fsdp import end_of_backward
+from kolossos.parallel.parallelize import end_of_backward
 from kolossos.parallel.pipeline import Pipeline
 from kolossos.parallel.sums import ALONE, RankSums
 from kolossos.specs.run import LossSpec
 from kolossos.train.bad_steps import may_update
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.watch.board import Part
+from kolossos.train.watch.spikes import Spikes
 
 
 @dataclass
@@ -35,7 +35,8 @@ class MicroBatch:
 class StepResult:
     """Of the whole global batch, the same on every rank. Tensors: nothing waits for the device before it is asked.
 
-    loss: mean nats a token. balance, z: the router's losses, load_LE its loads (None if dense).
+    loss: mean nats a token. balance, z: the router's losses, load_LE its loads (None if dense). kept: whether weights
+    and optimizer were changed.
     """
 
     loss: Tensor
@@ -43,6 +44,7 @@ class StepResult:
     balance: Tensor | None
     z: Tensor | None
     load_LE: Tensor | None
+    kept: Tensor | bool = True
 
 
 def train_step(
@@ -57,13 +59,15 @@ def train_step(
     sums: RankSums = ALONE,
     pipeline: Pipeline | None = None,
     skip_if_not_finite: bool = False,
+    spikes: Spikes | None = None,
     at: Callable[[Part], None] = lambda _: None,
 ) -> StepResult:
     """Forward and backward over this rank's micro-batches, of any sizes, then one update.
 
     n_targets: of the global batch, over all micro-batches and ranks. sums: over the ranks that have its other shares.
     pipeline: what the micro-batches (of one size then) pass through, where ``model`` is a part.
-    skip_if_not_finite: leave weights and optimizer as they are if the loss or the gradients are not finite.
+    skip_if_not_finite: leave weights and optimizer as they are if the loss or the gradients are not finite, or
+    among ``spikes``.
     at: is told which part of the step begins.
     """
     micro_batches = _told(micro_batches, at)
@@ -77,9 +81,27 @@ def train_step(
         pipeline.add_up_tied()
     loss, *of_router = sums.of_all(totals)
     at("update")
-    grad_norm = optimizer.step(lr_factor, partial(may_update, loss) if skip_if_not_finite else None)
+    grad_norm, kept = (
+        update(optimizer, loss, lr_factor, spikes) if skip_if_not_finite else (optimizer.step(lr_factor), True)
+    )
     balance, z, load_LE = of_router or (None, None, None)
-    return StepResult(loss, grad_norm, balance, z, load_LE)
+    return StepResult(loss, grad_norm, balance, z, load_LE, kept)
+
+
+def update(
+    optimizer: Optimizer, loss: Tensor, lr_factor: float, spikes: Spikes | None = None
+) -> tuple[Tensor, Tensor | bool]:
+    """One update, or none where `may_update` says no: the norm of the gradients, and which of the two it was."""
+    decided: list[Tensor] = []
+
+    def allowed(grad_norm: Tensor) -> Tensor:
+        decided.append(may_update(loss, grad_norm, spikes))
+        return decided[0]
+
+    grad_norm = optimizer.step(lr_factor, allowed)
+    if spikes is not None and spikes.sigmas:
+        spikes.remember(loss, grad_norm)
+    return grad_norm, decided[0] if decided else True
 
 
 def _told(micro_batches: Iterable[MicroBatch], at: Callable[[Part], None]) -> Iterator[MicroBatch]:

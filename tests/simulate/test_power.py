@@ -9,6 +9,7 @@ from kolossos.simulate.build import operation_of
 from kolossos.simulate.engine.play import simulate
 from kolossos.simulate.power import energy_mwh, step_power
 from kolossos.simulate.scenario import resolve
+from kolossos.simulate.spec import OperationSpec
 from kolossos.specs.catalogue import load_gpu
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.draw import MEAN_SHARE_OF_TDP, gpu_watts
@@ -92,3 +93,11 @@ def test_the_site_draws_what_the_plan_of_its_step_says() -> None:
 def test_a_step_time_given_by_hand_draws_the_mean() -> None:
     spec = operation_of("mixtral-8x7b", "dgx-h100-256", days=20.0, growth=[], step_time_s=5.0)
     assert resolve(spec).phases[0].gpu_watts == load_gpu("h100").tdp_watts * MEAN_SHARE_OF_TDP
+
+
+def test_fans_of_air_cooled_nodes_draw_what_two_measured_maxima_differ_by() -> None:
+    watts = {}
+    for cooling in ("liquid", "air"):
+        spec = OperationSpec.parse({"fleet": {"gpus": 64}, "power": {"cooling": cooling}}, "test")
+        watts[cooling] = step_power(spec, resolve(spec).phases[0]).mean_watts
+    assert watts["air"] / watts["liquid"] == pytest.approx(8.48 / 7.38)

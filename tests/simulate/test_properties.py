@@ -187,7 +187,7 @@ def test_fewer_failures_on_the_same_draws_never_deliver_less_on_average() -> Non
 def test_cost_grows_with_failures_and_not_with_gpus() -> None:
     events = []
     for gpus, scale in ((8_000, 1.0), (800_000, 0.01)):
-        spec = operation(days=90.0, fleet={"gpus": gpus}, failures={"causes": None, "scale": scale})
+        spec = operation(days=90.0, fleet={"gpus": gpus}, failures={"causes": None, "table": "rsc-1", "scale": scale})
         events.append(len(prepare(spec, range(20)).draws.time_s) / 20)
         assert len(playing.play(spec, prepare(spec, range(1)), 600.0).segments.start) < 1000
     assert events[0] == pytest.approx(events[1], rel=0.05)

@@ -62,7 +62,7 @@ def test_other_spares_or_another_policy_leave_the_failures_and_the_rest_alone() 
 
 
 def test_policies_are_the_files_of_their_folder_the_plainest_first() -> None:
-    assert list(policies_in_order()) == ["store", "peer-memory", "in-process", "shrink-and-heal"]
+    assert list(policies_in_order()) == ["store", "peer-memory", "in-process", "shrink-and-heal", "warm-standby"]
 
 
 def test_a_run_without_any_cause_of_failure_is_one_segment() -> None:

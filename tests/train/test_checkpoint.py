@@ -52,6 +52,17 @@ def heard() -> tuple[list[str], Callable[[str], None]]:
     return lines, lines.append
 
 
+def test_buffers_made_ahead_are_those_that_a_save_uses(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path / "c")
+    live = state(1.0) | {"empty": torch.empty(0), "scalar": torch.tensor(3)}
+    folder.prepare(live)
+    live["model.w"].fill_(2.0)  # trained since
+    folder.save(1, live, wait=True)
+    found = {name: torch.empty_like(tensor) for name, tensor in live.items()}
+    folder.all()[-1].load(found)
+    assert all(torch.equal(found[name], tensor) for name, tensor in live.items())
+
+
 def test_saved_state_comes_back_and_only_the_newest_are_kept(place: str) -> None:
     folder = CheckpointFolder(place, keep=2)
     for step in (1, 2, 3):

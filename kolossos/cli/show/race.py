@@ -5,6 +5,7 @@ from typing import Any
 from rich.table import Table
 
 from kolossos.cli.show.text import table_console
+from kolossos.race.backtest import UNTUNED
 from kolossos.race.summary import binding_word
 
 
@@ -22,8 +23,63 @@ def print_race(summary: dict[str, Any]) -> None:
     for name, row in summary["backtest"]["summary"].items():
         console.print(
             f"Backtest ({name}): {row['covered']} of {row['comparisons']} outcomes inside the 90 % band; "
-            f"{row['medians_too_low']} medians too low; typically off by a factor of {row['median_factor_off']:.2f}."
+            f"{row['medians_too_low']} medians too low; typically off by {_factor(row['median_factor_off'])}."
         )
+
+
+def print_answer(found: dict[str, Any]) -> None:
+    """How likely a claim is, from which year, what it would take, and how past forecasts did."""
+    console = table_console()
+    by, last = found["by"], found["last_year_looked_at"]
+    even = found["even_odds_year"]
+    when = f"even odds at the end of {even}" if even else f"even odds not before {last + 1}"
+    start = int(found["start"][:4])
+    if even == start:
+        when = f"true at the start already ({found['start']})"
+    console.print(
+        f"{found['claim']}, end of {by}: probability {_percent(found['probability'], found['replicates'])}; {when}."
+    )
+    for side in found["sides"].values():
+        console.print(f"  {side['what']}: {_amount(side, found['unit'])}")
+    needs = found["it_would_take"]
+    if needs:
+        chips, usd, gw, times = (needs[key] for key in ("h100_equivalents", "usd", "gw", "times_what_is_foreseen"))
+        console.print(
+            f"It would take, {needs['what']} (median, 5-95 %): {_millions(chips['p50'])} M H100 equivalents "
+            f"({_millions(chips['p5'])}-{_millions(chips['p95'])}), "
+            f"{gw['p50']:.1f} GW ({gw['p5']:.1f}-{gw['p95']:.1f}), "
+            f"{usd['p50'] / 1e9:,.0f} bn USD ({usd['p5'] / 1e9:,.0f}-{usd['p95'] / 1e9:,.0f}): "
+            f"{times['p50']:.1f} times what is foreseen ({times['p5']:.1f}-{times['p95']:.1f})."
+        )
+    years = "  ".join(
+        f"{year} {_percent(p, found['replicates'])}"
+        for year, p in found["probability_by_year"].items()
+        if int(year) <= by
+    )
+    console.print(f"By year: {years}")
+    row = found["backtest"][UNTUNED]
+    console.print(
+        f"Estimates: {found['replicates']} replicates, seed {found['seed']}. Backtest with what was known at the time: "
+        f"{row['covered']} of {row['comparisons']} outcomes inside the 90 % band, medians typically off by a factor of "
+        f"{row['median_factor_off']:.2f}, half a year to five years on (owners and sites: to two years)."
+    )
+
+
+def _factor(value: float | None) -> str:
+    return "infinitely much (nothing was forecast)" if value is None else f"a factor of {value:.2f}"
+
+
+def _percent(p: float, replicates: int) -> str:
+    if p == 0 or p == 1:  # no more can be said than so many replicates show
+        bound = 100 / replicates
+        return f"< {bound:.2g} %" if p == 0 else f"> {100 - bound:.4g} %"
+    return f"{100 * p:.3g} %"
+
+
+def _amount(band: dict[str, Any], unit: str) -> str:
+    scale, name, digits = (1e3, "GW", 1) if unit.startswith("MW") else (1e6, "M H100 equivalents", 1)
+    low, median, high = (f"{band[p] / scale:.{digits}f}" for p in ("p5", "p50", "p95"))
+    return f"{median} {name}" + (f" ({low}-{high})" if low != high else "")
 
 
 def _stock_table(owners: list[dict[str, Any]], shown: list[int]) -> Table:

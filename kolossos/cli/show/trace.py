@@ -7,6 +7,7 @@ from kolossos.cli.show.text import LEAST_COLUMNS
 from kolossos.trace.answer import TraceAnswer
 
 GIB = 2**30
+UNITS = ((15, "P"), (12, "T"), (9, "G"), (0, ""))
 
 
 def show_trace(answer: TraceAnswer, console: Console | None = None) -> None:
@@ -20,17 +21,18 @@ def show_trace(answer: TraceAnswer, console: Console | None = None) -> None:
         f"{layout.accumulation_steps} micro-batches of {layout.micro_batch_size} x {layout.seq_len}",
         highlight=False,
     )
-    flops = Table("FLOPs of", "TFLOP", "%", box=None)
+    unit, prefix = next((10.0**power, name) for power, name in UNITS if answer.flops >= 10**power or not power)
+    flops = Table("FLOPs of", f"{prefix}FLOP", "%", box=None)
     for kind, number in sorted(counts.flops.items(), key=lambda item: -item[1]):
-        flops.add_row(kind, f"{number / 1e12:,.2f}", f"{100 * number / max(answer.flops, 1):.1f}")
-    flops.add_row("all", f"{answer.flops / 1e12:,.2f}", "100.0")
+        flops.add_row(kind, f"{number / unit:,.2f}", f"{100 * number / max(answer.flops, 1):.1f}")
+    flops.add_row("all", f"{answer.flops / unit:,.2f}", "100.0")
     console.print(flops)
     sent = Table("axis", "collective", "calls", "sent, MiB", box=None)
     for (axis, what), calls in sorted(counts.calls.items(), key=lambda item: -counts.sent_bytes[item[0]]):
         sent.add_row(axis, what, f"{calls:,}", f"{counts.sent_bytes[axis, what] / 2**20:,.2f}")
     if counts.calls:
         console.print(sent)
-    memory = Table("memory", "GiB", box=None)
+    memory = Table("memory", "MiB", box=None)
     parts = {
         "weights, held": counts.weights_bytes,
         "optimizer": counts.optimizer_bytes,
@@ -38,6 +40,6 @@ def show_trace(answer: TraceAnswer, console: Console | None = None) -> None:
         "peak, with these": counts.peak_bytes,
     }
     for name, size in parts.items():
-        memory.add_row(name, f"{size / GIB:,.2f}")
+        memory.add_row(name, f"{size / 2**20:,.1f}")
     console.print(memory)
     console.print(f"traced in {answer.seconds:.1f} s and {answer.peak_rss_bytes / GIB:.1f} GiB", highlight=False)

@@ -126,22 +126,23 @@ class FolderWriter:
             return counts
         self._remove([numbers_of[key] for key in fresh if numbers_of[key] in known])
         new: list[tuple[int, Passage]] = []
-        languages: set[str] = set()
-        for key in fresh:  # tantivy's threads work on what was added while the next is made
-            source, number = latest[key], numbers_of[key]
-            cut = passages(source)
-            counts.added += bool(cut) and number not in known
-            counts.changed += bool(cut) and number in known
-            counts.removed += not cut and number in known
-            languages.add(stemmed_as(source.language))
-            numbered = documents(cut, packed[key], number, digests[key], origin) if cut else []
-            with _disk(self._folder):
+        with _disk(self._folder):
+            for key in fresh:  # tantivy's threads work on what was added while the next is made
+                number, cut = numbers_of[key], passages(latest[key])
+                if not cut:
+                    counts.removed += number in known
+                    continue
+                numbered = documents(cut, packed[key], number, digests[key], origin)
                 for _, document in numbered:
                     self._writer.add_document(document)
-            if self._vectors is not None:
-                new += [(number, passage) for (number, _), passage in zip(numbered, cut, strict=True)]
+                if number in known:
+                    counts.changed += 1
+                else:
+                    counts.added += 1
+                if self._vectors is not None:
+                    new += [(place, passage) for (place, _), passage in zip(numbered, cut, strict=True)]
         self._keep_vectors(new)
-        self._keep_languages(languages)
+        self._keep_languages({stemmed_as(latest[key].language) for key in fresh})
         self._commit()
         if self._vectors is not None:
             self._vectors.join(self._alive, MOST_FILES_MEANWHILE)

@@ -71,7 +71,7 @@ def _flops(model: ModelSpec, setting: Setting, share: _Share) -> dict[str, float
         Recompute.NONE: (0.0, 0.0),
         Recompute.SELECTIVE: (0.0, 1.0),
         Recompute.FULL: (1.0, 1.0),
-    }[int(scalar(layout.recompute))]  # of attention and its projections, of the feed-forward branch
+    }[Recompute(int(scalar(layout.recompute)))]  # of attention and its projections, of the feed-forward branch
     routed_by_all = setting.software.etp_before_dispatch * (layout.etp > 1)
     flops = {"products": 0.0, "experts": 0.0}
     for product in matmuls(setting.model, layout):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from kolossos.plan.choices import Recompute, Sharding
-from kolossos.plan.closed_form.parameters import StageParameters, held_parameters
+from kolossos.plan.closed_form.parameters import StageParameters, held_parameters, vocabulary_copies
 from kolossos.plan.closed_form.work import BF16_BYTES, expert_tokens, has_experts, tokens
 from kolossos.plan.columns import Column, Columns, LayoutColumns, ModelColumns
 from kolossos.plan.schedules import by_schedule
@@ -59,10 +59,12 @@ def memory_bytes(setting: Setting) -> MemoryColumns:
 def activation_bytes(setting: Setting) -> ActivationBytes:
     """Activations with recompute as the layout asks for, and the logits."""
     layer, layout = layer_activations(setting), setting.layout
+    head = setting.model.vocab * setting.model.dim * vocabulary_copies(setting) / layout.tp
     return ActivationBytes(
         kept=_kept(layer, setting),
         working=np.where(layout.recompute == Recompute.FULL, layer.everything, 0.0),
-        logits=tokens(layout) * setting.model.vocab / layout.tp * setting.software.logits_bytes,
+        logits=tokens(layout) * setting.model.vocab / layout.tp * setting.software.logits_bytes
+        + head * setting.software.head_bytes,
     )
 
 

@@ -58,6 +58,9 @@ class SoftwareGeneration(Spec):
     logits_bytes: float = Field(
         default=10.0, gt=0, description="a logit at its peak: bf16, its fp32 copy, that one's gradient; less if fused"
     )
+    head_bytes: float = Field(
+        default=0.0, ge=0, description="a parameter of the output matrix while a loss is made with its gradient: casts"
+    )
     activation_scale: float = Field(default=1.0, gt=0, description="memory of activations over that counted")
     runtime_bytes: float = Field(default=4e9, ge=0, description="context, communicators, workspaces, fragmentation")
     jitter: float = Field(ge=0, description="slow-down per doubling of the GPUs that wait for each other")
@@ -137,6 +140,7 @@ class SoftwareColumns(Columns):
     shard_overhead_s: Column
     step_overhead_s: Column
     logits_bytes: Column
+    head_bytes: Column
     activation_scale: Column
     runtime_bytes: Column
     jitter: Column

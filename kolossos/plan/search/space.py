@@ -18,6 +18,7 @@ from kolossos.plan.choices import Recompute, Sharding, code
 from kolossos.plan.columns import Column, LayoutColumns
 from kolossos.plan.job import Job
 from kolossos.plan.layers import chunk_rule
+from kolossos.plan.rates.software import load_software
 from kolossos.plan.rules.divisibility import divides
 from kolossos.plan.rules.table import RULES
 from kolossos.plan.schedules import all_schedules
@@ -123,7 +124,13 @@ def _groups(job: Job) -> tuple[Group, ...]:
     ep = _divisors(job.model.moe.n_experts if job.model.moe else 1)
     grid = [axis.ravel() for axis in np.meshgrid(tp, cp, ep, tp, indexing="ij")]
     layouts = replace(NEUTRAL, tp=grid[0], cp=grid[1], ep=grid[2], etp=grid[3], seq_len=np.float64(job.seq_len))
-    rows = np.flatnonzero(_allowed(job, layouts, "tp cp ep etp seq_len"))
+    allowed = _allowed(job, layouts, "tp cp ep etp seq_len")
+    if (
+        load_software().named(job.software).etp_before_dispatch
+    ):  # experts are cut as all else or not at all; heads whole
+        allowed &= (grid[3] == 1) | (grid[3] == grid[0])
+        allowed &= np.mod(job.model.n_kv_heads, grid[0]) == 0
+    rows = np.flatnonzero(allowed)
     return tuple(Group(i, *(float(axis[row]) for axis in grid)) for i, row in enumerate(rows))
 
 

@@ -124,10 +124,21 @@ def _levels(scenario: Scenario, axis: Axis, outages: Outages) -> _Levels:
     broken = np.minimum(outages.broken_nodes.at(keys), nodes)
     spare = np.maximum(spares - broken, 0)
     staffed = nodes - broken - spare
-    down = outages.replicas_down.at(keys) / scenario.spec.recovery.replicas
-    active = np.minimum(staffed, np.maximum(job * (1.0 - down), 0.0))
+    active = np.minimum(staffed, job * _speed(scenario, outages.replicas_down.at(keys)))
     gpus = scenario.spec.fleet.gpus_per_node
     return _Levels(*(StepFunction(keys, values * gpus) for values in (staffed, active, spare, broken)))
+
+
+def _speed(scenario: Scenario, down: Array) -> Array:
+    """Share of the job's speed with ``down`` replicas out.
+
+    With the whole batch kept, each of the living computes a whole number of shares, the most of them sets the pace.
+    """
+    replicas = scenario.spec.recovery.replicas
+    living = np.maximum(replicas - np.round(down), 0.0)
+    if scenario.spec.recovery.batch == "shrinks":
+        return np.maximum(1.0 - down / replicas, 0.0)
+    return np.divide(1.0, np.ceil(replicas / np.maximum(living, 1.0)), out=np.zeros(len(down)), where=living > 0)
 
 
 def _stopped(book: dict[str, Array], axis: Axis, stops: Stops, staffed: StepFunction) -> None:

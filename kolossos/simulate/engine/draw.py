@@ -124,8 +124,12 @@ def _events(
     stream: _Stream, cause: CauseSpec, failures: FailureSpec, lot: Lot, hazard: "_Hazard"
 ) -> tuple[Array, Array, Array, Array]:
     """Days, nodes, uniform marks and normals of a cause's failures in a lot."""
-    rate_per_day = cause.per_1000_node_days / 1000.0 * lot.nodes
+    rate_per_day = cause.per_1000_node_days / 1000.0 * lot.nodes + (cause.per_day if lot.first_node == 0 else 0.0)
     clock, marks = _poisson(stream, rate_per_day * hazard.total, 6)
+    if failures.spacing == "even":
+        first = stream.uniform(1, 1)[0, 0]
+        clock = first + np.arange(max(int(np.ceil(rate_per_day * hazard.total - first)), 0))
+        marks = stream.uniform(len(clock), 6)
     days = hazard.day_of(clock / rate_per_day) if rate_per_day else clock
     return days, lot.first_node + _node(failures, marks[:, 1], lot.nodes), marks, stream.normal(len(days), 3)
 

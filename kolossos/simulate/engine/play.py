@@ -115,7 +115,8 @@ def chunked(scenario: Scenario) -> list[range]:
     rate = scenario.causes.per_1000_node_days() / 1000.0
     rate += sum(kind.per_1000_node_days for kind in spec.stragglers.kinds) / 1000.0
     nodes = sum(lot.gpus for lot in scenario.lots) / spec.fleet.gpus_per_node
-    expected = rate * nodes * spec.days * (1.0 + spec.failures.early_life_factor) + 10.0
+    a_day = rate * nodes + scenario.causes.per_day()
+    expected = a_day * spec.days * (1.0 + spec.failures.early_life_factor) + 10.0
     size = int(max(1, min(spec.replicates, EVENTS_PER_CHUNK // expected)))
     return [range(first, min(first + size, spec.replicates)) for first in range(0, spec.replicates, size)]
 

@@ -109,6 +109,12 @@ def _lasting(scenario: Scenario, draws: Draws, name: str) -> Array:
     return lognormal(scenario.causes.column(name)[draws.cause], scenario.causes.column("cv")[draws.cause], z)
 
 
+def _measured(scenario: Scenario, name: str, cause: Array, otherwise: Array) -> Array:
+    """Seconds that a cause's row says were measured, or ``otherwise`` where it says none."""
+    given = np.array([getattr(row, name) if getattr(row, name) is not None else NONE for row in scenario.causes.rows])
+    return np.where(given[cause] >= 0, given[cause], otherwise) if len(given) else otherwise
+
+
 def _spare_at(scenario: Scenario, axis: Axis, failures: _Failures, back: Array) -> Array:
     """Key at which a whole node stands in for each failed one (first lost, first served)."""
     lost = failures.nodes_lost
@@ -136,6 +142,7 @@ def _crashes(
         down = _replicas_down(scenario, axis, failures, np.where(near, waited, noticed))
         waited = np.where(near, np.maximum(noticed, _too_few(scenario, axis, down, failures)), waited)
     restart = np.where(near, policy.restart_s(recovery, cold), cold + scenario.load_s)
+    restart = _measured(scenario, "go_on_s", failures.cause, restart)
     restart = lognormal(restart, recovery.restart_cv, failures.restart_z)
     keep = failures.stops_job & ~_in_window(scenario, axis, failures)
     columns = (failures.at, np.full(len(cold), CRASH), noticed, waited, waited + restart, near)
@@ -151,7 +158,8 @@ def _replicas_down(scenario: Scenario, axis: Axis, failures: _Failures, healthy:
     replica = np.minimum(failures.node * recovery.replicas // nodes, recovery.replicas - 1)[hit]
     row = failures.replicate[hit]
     start = failures.at[hit]
-    end = np.minimum(healthy[hit] + recovery.replica_restart_s, axis.ends[row])
+    again = np.full(len(start), recovery.replica_restart_s)
+    end = np.minimum(healthy[hit] + _measured(scenario, "rejoin_s", failures.cause[hit], again), axis.ends[row])
     lane = axis.stride * axis.n_replicates  # each replica of the job gets an axis of its own, then all are folded back
     starts, ends = union(start + replica * lane, end + replica * lane)
     return StepFunction.from_intervals(starts % lane, ends % lane)

@@ -19,10 +19,9 @@ from kolossos.parallel.replicas import Broken, ReplicaGroup
 from kolossos.parallel.shares import share_of_batch
 from kolossos.parallel.units import Unit, units_of
 from kolossos.specs.layout import Layout
-from kolossos.train.bad_steps import may_update
 from kolossos.train.replicas.step import Work, put_back, units_sent, vectors_of
 from kolossos.train.setup import Training
-from kolossos.train.step import MicroBatch, StepResult
+from kolossos.train.step import MicroBatch, StepResult, update
 from kolossos.train.tokens import to_micro_batch
 from kolossos.train.watch.replicas import Differing, digest, odd_ones
 
@@ -81,7 +80,7 @@ class Crew:
         model = self._model
         result = put_back(model, total)
         training.board.at("update")
-        result.grad_norm = training.optimizer.step(lr_factor, partial(may_update, result.loss))
+        result.grad_norm, result.kept = update(training.optimizer, result.loss, lr_factor, training.spikes)
         return result
 
     def differing(self, done: int) -> Differing | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from kolossos.model.decoder import Decoder, RouterLosses
 from kolossos.model.experts.routing import balance_loss
 from kolossos.model.held import held_tensor
-from kolossos.parallel.fsdp import end_of_backward
+from kolossos.parallel.parallelize import end_of_backward
 from kolossos.parallel.sums import RankSums
 from kolossos.parallel.units import Unit
 from kolossos.specs.run import LossSpec

@@ -19,12 +19,13 @@ ONE, NAN, INF = (torch.tensor(value) for value in (1.0, math.nan, math.inf))
 
 
 def test_the_policy() -> None:
-    assert on_step(ONE, ONE, 9) == "keep"
+    assert on_step(may_update(ONE, ONE), 9) == "keep"
     for loss, norm in ((NAN, ONE), (ONE, NAN), (INF, ONE), (ONE, -INF)):
-        assert not may_update(loss, norm)
-        assert on_step(loss, norm, 0) == "skip"
-        assert on_step(loss, norm, STOP_AFTER - 2) == "skip"
-        assert on_step(loss, norm, STOP_AFTER - 1) == "stop"
+        kept = may_update(loss, norm)
+        assert not kept
+        assert on_step(kept, 0) == "skip"
+        assert on_step(kept, STOP_AFTER - 2) == "skip"
+        assert on_step(kept, STOP_AFTER - 1) == "stop"
 
 
 def test_the_decision_is_made_on_the_device(run_spec: RunSpec) -> None:
@@ -134,8 +135,8 @@ def test_a_step_that_is_not_finite_changes_neither_weights_nor_optimizer(optimiz
     before = {name: tensor.clone() for name, tensor in training.state().items()}
     nan_gradients(training, {0})
     result = training.step(1, 1.0, skip_if_not_finite=True)
-    assert on_step(result.loss, result.grad_norm, 0) == "skip"
+    assert on_step(result.kept, 0) == "skip"
     assert all(torch.equal(tensor, before[name]) for name, tensor in training.state().items())
     assert all(parameter.grad is None for parameter in training.model.parameters())
     after = training.step(2, 1.0, skip_if_not_finite=True)
-    assert on_step(after.loss, after.grad_norm, 1) == "keep"
+    assert on_step(after.kept, 1) == "keep"
