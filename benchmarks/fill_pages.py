@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 
+import ground.answer_pages as answer_pages
 import ground.index_pages as ground_pages
 import notes.market_pages as notes_pages
 import parallel.trace_pages as trace_pages
@@ -109,7 +110,7 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
-    rooms = plan_pages, simulate_pages, race_pages, notes_pages, serve_pages, trace_pages, ground_pages
+    rooms = plan_pages, simulate_pages, race_pages, notes_pages, serve_pages, trace_pages, ground_pages, answer_pages
     figures = FIGURES | {name: make for room in rooms for name, make in room.FIGURES.items()}
     differing = []
     for page in PAGES:

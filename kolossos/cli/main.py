@@ -14,6 +14,8 @@ from kolossos.cli.chat import chat
 from kolossos.cli.complete import complete
 from kolossos.cli.evaluate import evaluate
 from kolossos.cli.export import export
+from kolossos.cli.ground.ask import ask
+from kolossos.cli.ground.check import check
 from kolossos.cli.ground.index import index
 from kolossos.cli.ground.search import search
 from kolossos.cli.hardware import clusters, gpus
@@ -48,6 +50,8 @@ app.command(name="eval")(evaluate)
 app.command()(chat)
 app.command()(complete)
 app.command()(serve)
+app.command()(ask)
+app.command()(check)
 app.command()(export)
 app.command()(index)
 app.command(context_settings={"ignore_unknown_options": True})(search)  # -word excludes a word

@@ -40,6 +40,7 @@ STEMMED = {  # ISO 639-1 to the Snowball stemmer and stop list of that name
 
 # Thai, Lao, Myanmar, Khmer; kana; CJK ideographs: scripts written without spaces between words.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _WORD = re.compile(rf"{_UNSPACED.pattern}|(?:(?!{_UNSPACED.pattern})[^\W_][\u0300-\u036f]*)+")
 
 
@@ -50,7 +51,12 @@ def stemmed_as(language: str) -> str:
 
 def spaced(text: str) -> str:
     """``text``, letters and accents composed, with a space around each character of scripts that have none."""
-    return text if text.isascii() else _UNSPACED.sub(r" \g<0> ", unicodedata.normalize("NFC", text))
+    return text if text.isascii() else _UNSPACED.sub(r" \g<0> ", unicodedata.normalize("NFC", encodable(text)))
+
+
+def encodable(text: str) -> str:
+    """``text`` of the same length with U+FFFD for each half of a surrogate pair, which no UTF-8 can hold."""
+    return text.translate(_SURROGATES) if any("\ud800" <= letter <= "\udfff" for letter in text) else text
 
 
 def words(text: str) -> list[str]:

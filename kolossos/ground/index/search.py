@@ -13,8 +13,9 @@ from kolossos.ground.fusion import Found, fuse
 from kolossos.ground.index.lexical import open_lexical, passage_at
 from kolossos.ground.index.manifest import DENSE, MANIFEST, Manifest, read_manifest
 from kolossos.ground.index.model import loaded, scale_of
-from kolossos.ground.index.schema import Asked
+from kolossos.ground.index.schema import STEMS, Asked
 from kolossos.ground.index.vectors import SEGMENTS, VectorReader
+from kolossos.ground.rarity import rarities
 from kolossos.ground.source import Hit, Query
 
 DEPTH = 100  # of each list, at least
@@ -44,6 +45,11 @@ class FolderSearcher:
         if self._embedder is None and model is not None:
             self._embedder = loaded(str(self._folder), model)
         return self._embedder
+
+    def rarities(self, terms: Sequence[str]) -> list[float]:
+        """How rare each stem is among the passages."""
+        self._refresh()
+        return rarities([self._searcher.doc_freq(STEMS, term) for term in terms], self._searcher.num_docs)
 
     def search(self, query: Query, count: int = 10) -> list[Hit]:
         """The best passages first; without words to rank by the newest first."""

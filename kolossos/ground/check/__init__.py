@@ -1,0 +1,1 @@
+"""Claims of a text against sources: supported, contradicted, or not found, with quotations."""

@@ -1,0 +1,1 @@
+"""A page to ask, check and search in, for the one who starts it."""
