@@ -11,8 +11,17 @@ from kolossos.cli.notes import app
 from kolossos.notes.decide import Policy
 from kolossos.notes.replay.attack import author, simulate, with_bought_ratings
 from kolossos.notes.replay.run import PRICE, Played, figures, learn, play
+from kolossos.notes.tables.generate import Size, generate_world, write_world
 
 RUNNER = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def world_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world of the other tests in fewer days, for raters are fitted again on each."""
+    folder = tmp_path_factory.mktemp("short")
+    write_world(generate_world(Size(notes=320, raters=200, ratings=7000, days=12), 5), folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
