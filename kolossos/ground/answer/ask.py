@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kolossos.errors import InputError
-from kolossos.ground.answer.answer import Answer, Quotation
+from kolossos.ground.answer.answer import Answer, Conflict, Quotation
 from kolossos.ground.answer.candidates import Sentence, candidates, evidence
 from kolossos.ground.answer.conflicts import conflicts
 from kolossos.ground.answer.features import Candidate, names_of, table
@@ -23,6 +23,7 @@ PASSAGES = 10  # that are read for an answer
 DEEPER, DEEPEST = 4, 2_560  # so many times more are looked at, up to so many, where passages are no evidence
 NEAREST = 3  # shown where nothing was found
 LONGEST_QUESTION = 2_000  # characters
+NOTED = "the note comes first: readers rated it helpful on the post that says otherwise"
 OTHER_ENCODER = "the probabilities were calibrated with another embedding model: take them as an order, not as shares"
 
 
@@ -117,16 +118,33 @@ class Asker:
         )
         if not considered.sentences or considered.support < self.least:
             return made
-        return replace(
+        quoting = replace(
             made,
             quotations=_distinct(considered.sentences, self.enough(considered)),
             nearest=(),
             conflicts=conflicts(considered.question, considered.sentences, considered.compared, considered.scores),
         )
+        return noted_first(quoting)
 
     def enough(self, considered: Considered) -> int:
         """Sentences to quote: two where the best is not clearly the best."""
         return 1 if shares_of(considered.scores)[0] >= self.weights.second else 2
+
+
+def noted_first(answer: Answer) -> Answer:
+    """Where the first quotation's post carries a Helpful note that says otherwise, the note comes first."""
+    first = answer.quotations[0]
+    for place, conflict in enumerate(answer.conflicts):
+        if any(conflict.quotation.text in note.text for note in first.notes):
+            others = (*answer.conflicts[:place], *answer.conflicts[place + 1 :])
+            return replace(
+                answer,
+                quotations=(conflict.quotation, *answer.quotations[1:]),
+                conflicts=(Conflict(first, conflict.about), *others),
+                right=None,
+                remarks=(*answer.remarks, NOTED),
+            )
+    return answer
 
 
 def _among(hits: Sequence[Hit]) -> Callable[[Sequence[str]], Sequence[float]]:

@@ -1,6 +1,6 @@
 """A text's claims, each looked up in the sources: what they say of it, and where."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,7 @@ class Checker:
 
     def _verdict(self, text: str, start: int, end: int, compared: Compared) -> Claim:
         claim = text[start:end]
-        same = [s for s in compared.sentences if _says(s, claim)]
+        same = [s for s in compared.sentences if _says(s, claim) and not Quotation(s.source, s.start, s.end).notes]
         if same:
             quoted = _quoted(same)
             return Claim(claim, start, end, SUPPORTED, (1.0, 0.0, 0.0), quoted, (SUPPORTED,) * len(quoted))
@@ -135,7 +135,18 @@ class Checker:
                 if quotation not in quoted:
                     quoted, stances = (*quoted, quotation), [*stances, VERDICTS[1 - which]]
         supported, contradicted, none = map(float, chances)
+        if VERDICTS[which] == SUPPORTED and _noted(quoted, stances):
+            which, supported, contradicted = VERDICTS.index(CONTRADICTED), contradicted, supported
         return Claim(claim, start, end, VERDICTS[which], (supported, contradicted, none), quoted, tuple(stances))
+
+
+def _noted(quoted: Sequence[Quotation], stances: Sequence[str]) -> bool:
+    """Whether all that supports is in posts with Helpful notes, and such a note says otherwise: it outweighs them."""
+    told = list(zip(quoted, stances, strict=True))
+    posts = [quotation for quotation, stance in told if stance == SUPPORTED]
+    notes = [note.text for quotation in posts for note in quotation.notes]
+    against = [quotation.text for quotation, stance in told if stance == CONTRADICTED]
+    return all(quotation.notes for quotation in posts) and any(text in note for text in against for note in notes)
 
 
 def _says_otherwise(row: np.ndarray, pair: np.ndarray, verdict: int) -> bool:

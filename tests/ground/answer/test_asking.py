@@ -62,6 +62,9 @@ def test_what_is_not_there_is_not_answered_and_the_nearest_is_shown(question: st
     assert answer.to_json()["answer"] is None
 
 
+MILL = Note("8", "The old mill cost 11.4 million pounds, as the accounts say.", "CURRENTLY_RATED_HELPFUL")
+
+
 def test_nothing_is_answered_from_nothing() -> None:
     assert not Asker(Memory([])).ask(Query("Who is the mayor?")).found
 
@@ -76,6 +79,22 @@ def test_another_number_in_another_source_is_shown_as_a_conflict_with_its_note()
     assert [n["text"] for q in shown for n in q["notes"]] == [NOTE.text]
     agreeing = replace(gossip, text="The Ellery footbridge cost 11 million pounds, they say.")
     assert asker(agreeing).ask(Query("What did the Ellery footbridge cost?")).conflicts == ()
+
+
+def test_a_helpful_note_comes_before_the_post_that_it_corrects() -> None:
+    post = Source("7", "post", "The old mill cost 28 million pounds.", notes=(MILL,))
+    plain = Source("7", "post", post.text)
+    note = Source("note:8", "note", MILL.text, notes=(MILL,))
+    question = Query("What did the old mill cost?")
+    answer = Asker(Memory(map(whole, [post, note]))).ask(question)
+    assert answer.quotations[0].text == MILL.text
+    assert [c.quotation.text for c in answer.conflicts] == [post.text]
+    if Asker(Memory(map(whole, [plain, note]))).ask(question).quotations[0].text == post.text:
+        assert answer.right is None  # what was calibrated was of the other sentence
+    disputed = replace(MILL, status="NEEDS_MORE_RATINGS")
+    undecided = Asker(Memory(map(whole, [replace(post, notes=(disputed,)), note]))).ask(question)
+    without = Asker(Memory(map(whole, [plain, note]))).ask(question)
+    assert undecided.quotations[0].text == without.quotations[0].text
 
 
 def test_a_denial_in_another_source_is_a_conflict() -> None:

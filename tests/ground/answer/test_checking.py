@@ -1,12 +1,14 @@
 """Claims of a text against sources."""
 
+from dataclasses import replace
+
 import pytest
 
 from kolossos.errors import InputError
 from kolossos.ground.answer.session import text_to_check
 from kolossos.ground.check.claims import CONTRADICTED, NOT_FOUND, SUPPORTED, Checker
 from kolossos.ground.memory import Memory, whole
-from kolossos.ground.source import Source
+from kolossos.ground.source import Note, Source
 
 SOURCES = [
     Source(
@@ -88,3 +90,15 @@ def test_a_text_is_given_or_read_from_a_file(tmp_path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8"):
         text_to_check(str(file))
+
+
+def test_what_only_a_post_with_a_helpful_note_says_is_contradicted_by_the_note() -> None:
+    note = Note("8", "The Ellery footbridge cost 11.4 million pounds, as the accounts show.", "CURRENTLY_RATED_HELPFUL")
+    post = Source("7", "post", "They hide it: the Ellery footbridge cost 28 million pounds in all.", notes=(note,))
+    told = Source("note:8", "note", note.text, notes=(note,))
+    claim = "The Ellery footbridge cost 28 million pounds."
+    found = Checker(Memory(map(whole, [post, told]))).check(claim)[0]
+    assert found.verdict == CONTRADICTED
+    alone = Checker(Memory(map(whole, [replace(post, notes=()), told]))).check(claim)[0]
+    if alone.verdict == SUPPORTED:  # then it was the note that decided
+        assert found.probabilities[0] == alone.probabilities[1]
