@@ -134,9 +134,9 @@ def measure(cases: list[Case], weights: ClaimWeights, dense: bool, tuning: list[
 
 def _claim_alone(tuning: list[Case], cases: list[Case]) -> list[str]:
     """What one can say without reading a source: words of the claims of the tuning half."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+    from sklearn.feature_extraction.text import TfidfVectorizer  # pyright: ignore[reportMissingImports]
+    from sklearn.linear_model import LogisticRegression  # pyright: ignore[reportMissingImports]
+    from sklearn.pipeline import make_pipeline  # pyright: ignore[reportMissingImports]
 
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
