@@ -3,7 +3,8 @@
     python benchmarks/ground/claims.py climate-fever.jsonl xquad.en.json --model FOLDER --keep vectors.npy [--fit]
 
 --fit fits on the tuning halves of both sets and writes kolossos/ground/check/weights.toml; without it the halves that
-were held out are measured, beside a majority label, an overlap threshold, and a model that sees only the claim's words.
+were held out are measured, beside a majority label, an overlap threshold, and a model that sees only the claim's words
+(which needs scikit-learn).
 """
 
 import argparse
