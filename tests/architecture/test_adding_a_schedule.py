@@ -1,6 +1,7 @@
 """A pipeline schedule is added in four files: its name in Layout, its object, a generation of software, an exporter."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def add_gpipe(root: Path) -> None:
     edit(root / "kolossos/specs/layout.py", '"1f1b", "zero-bubble"]', '"1f1b", "zero-bubble", "gpipe"]')
     (root / "kolossos/plan/schedules/gpipe.py").write_text(GPIPE, encoding="utf-8")
     software = root / "kolossos/plan/rates/software.toml"
-    software.write_text(software.read_text().replace('["1f1b", "zero-bubble"]', '["gpipe"]'), encoding="utf-8")
+    both = r'schedules = \[[^]]*"zero-bubble"[^]]*\]'
+    software.write_text(re.sub(both, 'schedules = ["gpipe"]', software.read_text()), encoding="utf-8")
     edit(
         root / "kolossos/plan/answer/export/torchtitan.py",
         "SCHEDULES = {\n",
