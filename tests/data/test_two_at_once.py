@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,3 +84,16 @@ def test_a_call_that_ends_its_process_is_one_line_and_those_before_it_count(work
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(InputError, match="file 3: reading it ended the process that reads"):
         next(results)
+
+
+def test_no_call_is_lost_where_the_pool_breaks_while_another_is_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, handed = ProcessPoolExecutor.submit, []
+
+    def submit(self: ProcessPoolExecutor, function, number: int):
+        handed.append(number)
+        if handed == [0, 1, 2, 3, 4]:  # the first that is handed out behind a result
+            raise BrokenProcessPool
+        return real(self, function, number)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
+    assert list(run_in_order(int, range(8), 2)) == list(range(8))

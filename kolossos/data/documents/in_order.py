@@ -46,7 +46,7 @@ def run_in_order(
         pending: deque[tuple[A, Future[R]]] = deque()
 
         def submit(count: int) -> None:
-            pending.extend((argument, pool.submit(function, argument)) for argument in islice(remaining, count))
+            pending.extend((argument, _submitted(pool, function, argument)) for argument in islice(remaining, count))
 
         try:
             submit(2 * max(workers, 1))
@@ -63,6 +63,16 @@ def run_in_order(
         yield _by_itself(function, argument, described)
     if left:
         yield from run_in_order(function, remaining, workers, isolate=isolate, described=described)
+
+
+def _submitted(pool: ProcessPoolExecutor, function: Callable[[A], R], argument: A) -> Future[R]:
+    """The call, failed where the pool has broken: then it is among those to be done once more, and none is lost."""
+    try:
+        return pool.submit(function, argument)
+    except BrokenProcessPool as error:
+        failed: Future[R] = Future()
+        failed.set_exception(error)
+        return failed
 
 
 def _by_itself(function: Callable[[A], R], argument: A, described: Callable[[A], str]) -> R:
