@@ -1,9 +1,9 @@
-"""A chaos run predicted by the simulator from another one with another rate of faults.
+"""Chaos runs predicted by the simulator from one with another rate of faults.
 
-    python benchmarks/parallel/simulated_chaos.py FIRST.json SECOND.json [--steps 400] [--out FILE.json]
+    python benchmarks/parallel/simulated_chaos.py FIRST.json SECOND.json [...] [--steps 400] [--out FILE.json]
 
-Both files are what `kolossos chaos RUN.toml --json` printed, of the same run file. The times to notice, to go on and to
-be back come from the first; of the second only how often faults struck. Compared is the share of the promised speed:
+The files are what `kolossos chaos RUN.toml --json` printed, of the same run file. The times to notice, to go on and to
+be back come from the first; of the others only how often faults struck. Compared is the share of the promised speed:
 the wall time of the run without faults over that of the run with them, less what starting takes in both.
 """
 
@@ -37,17 +37,9 @@ def predicted(table: Path, chaos: dict[str, Any], start_s: float, options: argpa
         "failures.job_mtbf_s": (walls["broken"] - start_s) / len(chaos["faults"]),
         "step.time_s": (walls["unbroken"] - start_s) / options.steps,
     }
-    command = [
-        sys.executable,
-        "-m",
-        "kolossos",
-        "simulate",
-        "--json-input",
-        SPEC,
-        "--json",
-        "--set",
-        "failures.only=[]",
-    ]
+    kinds = json.dumps(sorted({fault["kind"] for fault in chaos["faults"]}))
+    command = [sys.executable, "-m", "kolossos", "simulate", "--json-input", SPEC, "--json"]
+    command += ["--set", f"failures.only={kinds}"]
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -59,24 +51,26 @@ def predicted(table: Path, chaos: dict[str, Any], start_s: float, options: argpa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("first", type=Path)
-    parser.add_argument("second", type=Path)
+    parser.add_argument("second", type=Path, nargs="+")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--replicas", type=int, default=4)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--start", type=float, default=8.0, help="seconds from the start of the command to step 1")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    second = json.loads(options.second.read_text())
-    real = measured(second, options.start)
-    answer = predicted(options.first, second, options.start, options)
-    found = {
-        "date": str(date.today()),
-        "processor": processor_name(),
-        "faults": len(second["faults"]),
-        "wall_s": second["wall_s"],
-        "measured_goodput": real,
-        "predicted": {key: answer[key] for key in ("goodput", "effective_time_share")},
-    }
+    found: dict[str, Any] = {"date": str(date.today()), "processor": processor_name(), "runs": []}
+    found["table"] = json.loads(options.first.read_text())["by_kind"]
+    for path in options.second:
+        second = json.loads(path.read_text())
+        answer = predicted(options.first, second, options.start, options)
+        found["runs"].append(
+            {
+                "faults": len(second["faults"]),
+                "wall_s": second["wall_s"],
+                "measured_goodput": measured(second, options.start),
+                "predicted_goodput": answer["goodput"]["mean"],
+            }
+        )
     print(json.dumps(found, indent=1))
     if options.out:
         options.out.write_text(json.dumps(found, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""The figures of docs/trace.md, from the newest results."""
+"""The figures of docs/trace.md, and those of docs/survival.md and docs/training.md on many ranks, from the newest results."""
 
 import json
 
@@ -40,4 +40,53 @@ def grok_1() -> str:
 
 AXES = ("tp", "pp", "vp", "cp", "ep", "etp", "dp_shard", "dp_replicate", "global_batch_size", "sharding")
 
-FIGURES = {"trace_grok1": grok_1}
+
+def _newest(kind: str) -> dict:
+    return json.loads(sorted(RESULTS.glob(f"{kind}-2*.json"))[-1].read_text())
+
+
+def simulated_chaos() -> str:
+    """Measured against predicted, run by run."""
+    found = _newest("simulated_chaos")
+    lines = ["| faults | seconds with them, without | goodput measured | predicted |", "| ---: | ---: | ---: | ---: |"]
+    for row in found["runs"]:
+        broken, unbroken = row["wall_s"]["broken"], row["wall_s"]["unbroken"]
+        figures = f"{row['measured_goodput']:.3f} | {row['predicted_goodput']:.3f}"
+        lines.append(f"| {row['faults']} | {broken:.1f}, {unbroken:.1f} | {figures} |")
+    command = "python benchmarks/parallel/simulated_chaos.py FIRST.json SECOND.json THIRD.json --start 5"
+    faults = found["table"][0]["faults"]
+    where = f"table of a run with {faults} faults; {found['processor']}, {found['date']}"
+    return "\n".join([*lines, "", f"({where}; `{command}`)"])
+
+
+def scaling() -> str:
+    """Two ranks against one."""
+    found = _newest("scaling")
+    said = [
+        f"{kind} {row['median_ratio']:.2f} times (losses within {row['largest_difference_of_loss']:.0e}, of the first two "
+        f"steps {row['of_the_first_two_steps']:.0e})"
+        for kind, row in found["models"].items()
+    ]
+    where = f"{found['processor']}, {found['date']}; `python benchmarks/parallel/scaling.py`"
+    return f"Two ranks of one thread each against one of one thread: {', '.join(said)} ({where})."
+
+
+def checkpoint() -> str:
+    """What a save costs, seconds a GiB."""
+    found = _newest("checkpoint")
+    lines = ["| state | way | blocked, first save | later | durable |", "| --- | --- | ---: | ---: | ---: |"]
+    for size, rows in found["sizes"].items():
+        gibibytes = float(size.split()[0])
+        for way, row in rows.items():
+            first, later, durable = (row[k] / gibibytes for k in ("blocked_first_s", "blocked_later_s", "durable_s"))
+            lines.append(f"| {size} | {way} | {first:.2f} | {later:.2f} | {durable:.2f} |")
+    where = f"seconds a GiB; {found['processor']}, {found['date']}"
+    return "\n".join([*lines, "", f"({where}; `python benchmarks/parallel/checkpoint_cost.py`)"])
+
+
+FIGURES = {
+    "trace_grok1": grok_1,
+    "simulated_chaos": simulated_chaos,
+    "scaling": scaling,
+    "checkpoint_cost": checkpoint,
+}

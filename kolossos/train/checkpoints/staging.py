@@ -1,11 +1,9 @@
 """A copy of the state that is written while training goes on.
 
-The copy is made into buffers that are allocated once and used again, and only of what this rank writes. torch's own
-staging serves no better: 256 MiB of fp32 on a processor block for 96 ms here, 89 ms with ``DefaultStager`` (113 ms in
-shared memory), 236 ms with ``dcp.async_save``, which makes its buffers anew each time
-(``benchmarks/parallel/checkpoint_cost.py``, one thread of a busy two-core Xeon, torch 2.13). ``DefaultStager`` would
-copy every replica too, and its copy beside the computation on a GPU must be waited for before the next update all the
-same.
+The copy is made into buffers that are allocated once, behind the first steps, and used again, and only of what this rank
+writes. torch's own staging copies as fast into buffers of its own (``benchmarks/parallel/checkpoint_cost.py``), but
+``DefaultStager`` would copy every replica too, and its copy beside the computation on a GPU must be waited for before
+the next update all the same.
 """
 
 from collections import Counter
