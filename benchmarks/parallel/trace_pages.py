@@ -1,4 +1,4 @@
-"""The figures of docs/trace.md, and those of docs/survival.md and docs/training.md on many ranks, from the newest results."""
+"""The figures of docs/trace.md, and of docs/survival.md and docs/training.md on many ranks, from the newest results."""
 
 import json
 
@@ -63,8 +63,8 @@ def scaling() -> str:
     """Two ranks against one."""
     found = _newest("scaling")
     said = [
-        f"{kind} {row['median_ratio']:.2f} times (losses within {row['largest_difference_of_loss']:.0e}, of the first two "
-        f"steps {row['of_the_first_two_steps']:.0e})"
+        f"{kind} {row['median_ratio']:.2f} times (losses within {row['largest_difference_of_loss']:.0e}, of the first "
+        f"two steps {row['of_the_first_two_steps']:.0e})"
         for kind, row in found["models"].items()
     ]
     where = f"{found['processor']}, {found['date']}; `python benchmarks/parallel/scaling.py`"

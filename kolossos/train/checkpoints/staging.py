@@ -1,7 +1,7 @@
 """A copy of the state that is written while training goes on.
 
-The copy is made into buffers that are allocated once, behind the first steps, and used again, and only of what this rank
-writes. torch's own staging copies as fast into buffers of its own (``benchmarks/parallel/checkpoint_cost.py``), but
+The copy is made into buffers that are allocated once, behind the first steps, and used again, and only of what this
+rank writes. torch's own staging copies as fast into its own buffers (``benchmarks/parallel/checkpoint_cost.py``), but
 ``DefaultStager`` would copy every replica too, and its copy beside the computation on a GPU must be waited for before
 the next update all the same.
 """
