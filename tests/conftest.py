@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from postgres_server import PostgresServer, can_run
 
 os.environ.setdefault("KOLOSSOS_MEETING_SECONDS", "240")  # ranks of tests start at very different times
 
@@ -29,3 +30,13 @@ def browser() -> Iterator[Any]:
         started = running.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL that is started for the tests; what needs it is skipped where its programs are missing."""
+    if not can_run():
+        pytest.skip("the programs of PostgreSQL are not installed")
+    server = PostgresServer()
+    yield server
+    server.stop()

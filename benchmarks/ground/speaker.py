@@ -17,7 +17,6 @@ from fit_answers import is_right
 from vectors import Kept
 
 from kolossos.ground.answer.ask import PASSAGES, Asker, Considered
-from kolossos.ground.answer.candidates import Sentence
 from kolossos.ground.answer.written.choose import choose
 from kolossos.ground.answer.written.client import ChatModel, connect
 from kolossos.ground.measure.sets import Asked, holds, is_tuning, read_set
@@ -39,7 +38,7 @@ def outcome(asker: Asker, considered: Considered, model: ChatModel | None, asked
     answer = asker.answer(considered)
     if model is not None:
         answer = choose(answer, considered, model)
-    quoted = [Sentence(q.source, q.start, q.end) for q in answer.quotations]
+    quoted = list(answer.quotations)
     return {"answered": bool(quoted), "right": any(is_right(s, asked) for s in quoted), "by": answer.by != "quoting"}
 
 

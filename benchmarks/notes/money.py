@@ -19,6 +19,7 @@ import time
 from datetime import date
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/notes/ledger"))
 from postgres_server import PostgresServer  # pyright: ignore[reportMissingImports]
 from random_asks import RandomAsks  # pyright: ignore[reportMissingImports]

@@ -11,12 +11,11 @@ import numpy as np
 
 from kolossos.errors import InputError
 from kolossos.ground.rarity import rarities
-from kolossos.ground.source import Hit, Passage, Query, Source
+from kolossos.ground.source import HELPFUL, Hit, Passage, Query, Source
 from kolossos.ground.words import stems, words
 
 FUSION = 60  # k of reciprocal rank fusion, as published
 DEPTH = 100  # ranks of each kind that are fused
-HELPFUL = "CURRENTLY_RATED_HELPFUL"
 
 
 class Encoder(Protocol):

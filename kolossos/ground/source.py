@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+HELPFUL = "CURRENTLY_RATED_HELPFUL"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A Community Note on a post: `status` in the official words (CURRENTLY_RATED_HELPFUL, ...)."""
+    """A Community Note on a post: `status` in the official words (HELPFUL, ...)."""
 
     id: str
     text: str

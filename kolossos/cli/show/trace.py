@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from kolossos.cli.show.text import LEAST_COLUMNS
+from kolossos.cli.show.text import table_console
 from kolossos.trace.answer import TraceAnswer
 
 GIB = 2**30
@@ -12,8 +12,7 @@ UNITS = ((15, "P"), (12, "T"), (9, "G"), (0, ""))
 
 def show_trace(answer: TraceAnswer, console: Console | None = None) -> None:
     """Everything is of one rank and one step."""
-    console = console or Console()
-    console.width = max(console.width, LEAST_COLUMNS)
+    console = console or table_console()
     layout, counts = answer.spec.layout, answer.counts
     layers = f"{len(answer.layers)} of {answer.spec.model.n_layers} layers"
     console.print(

@@ -3,22 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from kolossos.ground.source import Note, Source
-
-HELPFUL = "CURRENTLY_RATED_HELPFUL"
+from kolossos.ground.source import HELPFUL, Note, Passage
 
 
 @dataclass(frozen=True, slots=True)
-class Quotation:
-    """Characters [start, end) of a source's text: verbatim by construction."""
-
-    source: Source
-    start: int
-    end: int
-
-    @property
-    def text(self) -> str:
-        return self.source.text[self.start : self.end]
+class Quotation(Passage):
+    """A passage as it is shown: verbatim by construction, with the Helpful notes on its post."""
 
     @property
     def notes(self) -> tuple[Note, ...]:

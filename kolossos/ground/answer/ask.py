@@ -8,7 +8,7 @@ import numpy as np
 
 from kolossos.errors import InputError
 from kolossos.ground.answer.answer import Answer, Conflict, Quotation
-from kolossos.ground.answer.candidates import Sentence, candidates, evidence
+from kolossos.ground.answer.candidates import candidates, evidence
 from kolossos.ground.answer.conflicts import conflicts
 from kolossos.ground.answer.features import Candidate, names_of, table
 from kolossos.ground.answer.question import Question, read_question
@@ -16,7 +16,7 @@ from kolossos.ground.answer.support import shares_of, summary, support_names
 from kolossos.ground.answer.vectors import Cosines
 from kolossos.ground.answer.weights import Weights, probability, read_weights
 from kolossos.ground.rarity import rarities
-from kolossos.ground.source import Hit, Query, Searcher
+from kolossos.ground.source import Hit, Passage, Query, Searcher
 from kolossos.ground.words import stems, words
 
 PASSAGES = 10  # that are read for an answer
@@ -32,7 +32,7 @@ class Considered:
     """A question with every sentence that was compared, best first."""
 
     question: Question
-    sentences: tuple[Sentence, ...]
+    sentences: tuple[Passage, ...]
     compared: tuple[Candidate, ...]
     rows: np.ndarray  # features [sentences, features]
     scores: np.ndarray  # [sentences], falling
@@ -153,7 +153,7 @@ def _among(hits: Sequence[Hit]) -> Callable[[Sequence[str]], Sequence[float]]:
     return lambda terms: rarities([sum(term in each for each in found) for term in terms], len(found))
 
 
-def _distinct(sentences: Sequence[Sentence], count: int) -> tuple[Quotation, ...]:
+def _distinct(sentences: Sequence[Passage], count: int) -> tuple[Quotation, ...]:
     """The first ``count`` that do not say the same words."""
     found: dict[tuple[str, ...], Quotation] = {}
     for sentence in sentences:

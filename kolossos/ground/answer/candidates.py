@@ -1,28 +1,14 @@
 """The sentences of what a search found, with their places in their sources."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kolossos.ground.answer.features import Candidate
 from kolossos.ground.answer.instructions import asks, asks_the_same, is_addressed, repeats
 from kolossos.ground.answer.items import read_words
 from kolossos.ground.answer.question import read_question
 from kolossos.ground.answer.sentences import LONGEST, sentences
-from kolossos.ground.source import Hit, Source
+from kolossos.ground.source import Hit, Passage
 from kolossos.ground.words import words
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """Characters [start, end) of a source's text."""
-
-    source: Source
-    start: int
-    end: int
-
-    @property
-    def text(self) -> str:
-        return self.source.text[self.start : self.end]
 
 
 def evidence(question: str, hits: Sequence[Hit]) -> tuple[list[Hit], int]:
@@ -49,13 +35,13 @@ def evidence(question: str, hits: Sequence[Hit]) -> tuple[list[Hit], int]:
     return kept, len(hits) - len(kept)
 
 
-def candidates(hits: Sequence[Hit], question: str = "") -> tuple[list[Sentence], list[Candidate]]:
+def candidates(hits: Sequence[Hit], question: str = "") -> tuple[list[Passage], list[Candidate]]:
     """Every sentence of every passage found, once, whole also where a passage begins inside of it.
 
     Sentences that give orders to whoever answers are left out, and, for a question, those that ask themselves.
     """
     asked = words(question)
-    found: list[Sentence] = []
+    found: list[Passage] = []
     compared: list[Candidate] = []
     seen: set[tuple[str, int]] = set()
     for rank, hit in enumerate(hits, 1):
@@ -73,7 +59,7 @@ def candidates(hits: Sequence[Hit], question: str = "") -> tuple[list[Sentence],
             if is_addressed(text) or (asked and (asks(text) or repeats(asked, words(text)))):
                 continue
             around = frozenset().union(*stems[max(0, at - 1) : at + 2])
-            found.append(Sentence(source, start, end))
+            found.append(Passage(source, start, end))
             compared.append(Candidate(read[at], around, all_, at == 0, rank, rank))
     return found, compared
 

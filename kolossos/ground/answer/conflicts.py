@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from kolossos.ground.answer.answer import Conflict, Quotation
-from kolossos.ground.answer.candidates import Sentence
 from kolossos.ground.answer.contrast import figures, negated, numbers, years
 from kolossos.ground.answer.features import Candidate
 from kolossos.ground.answer.question import Question
+from kolossos.ground.source import Passage
 
 WITHIN = 3.0  # of the best score, in log odds
 LEAST_SAID = 0.5  # share of the question's words, of what the chosen sentence says of them
@@ -17,7 +17,7 @@ MOST = 3
 
 
 def conflicts(
-    question: Question, sentences: Sequence[Sentence], compared: Sequence[Candidate], scores: np.ndarray
+    question: Question, sentences: Sequence[Passage], compared: Sequence[Candidate], scores: np.ndarray
 ) -> tuple[Conflict, ...]:
     """Sentences of other sources that conflict with the best one, best first, at most MOST."""
     order = np.argsort(-scores, kind="stable")

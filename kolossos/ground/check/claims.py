@@ -9,7 +9,7 @@ import numpy as np
 from kolossos.errors import InputError
 from kolossos.ground.answer.answer import Quotation
 from kolossos.ground.answer.ask import OTHER_ENCODER, PASSAGES
-from kolossos.ground.answer.candidates import Sentence, candidates, evidence
+from kolossos.ground.answer.candidates import candidates, evidence
 from kolossos.ground.answer.features import Candidate
 from kolossos.ground.answer.instructions import asks
 from kolossos.ground.answer.items import is_name, read_words
@@ -24,7 +24,7 @@ from kolossos.ground.check.verdict import (
     read_claim_weights,
     summary,
 )
-from kolossos.ground.source import Hit, Query, Searcher
+from kolossos.ground.source import Hit, Passage, Query, Searcher
 from kolossos.ground.words import words
 
 SUPPORTED, CONTRADICTED, NOT_FOUND = VERDICTS
@@ -72,7 +72,7 @@ class Compared:
     """A claim with the sentences that were found for it: features [sentences, features]."""
 
     claim: Question
-    sentences: list[Sentence]
+    sentences: list[Passage]
     compared: list[Candidate]
     rows: np.ndarray
 
@@ -171,12 +171,12 @@ def _claims(text: str) -> Iterator[tuple[int, int, str]]:
         yield start, end, about
 
 
-def _says(sentence: Sentence, claim: str) -> bool:
+def _says(sentence: Passage, claim: str) -> bool:
     """Whether a sentence is the claim, word for word."""
     return words(sentence.text) == words(claim)
 
 
-def _quoted(found: list[Sentence]) -> tuple[Quotation, ...]:
+def _quoted(found: list[Passage]) -> tuple[Quotation, ...]:
     distinct = {tuple(words(s.text)): Quotation(s.source, s.start, s.end) for s in reversed(found)}
     kept = set(distinct.values())
     return tuple(q for s in found if (q := Quotation(s.source, s.start, s.end)) in kept)[:QUOTED]

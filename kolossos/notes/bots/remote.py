@@ -7,11 +7,10 @@ taken out of the texts, and the answer is used only if it is one number. What a 
 import json
 import re
 import secrets
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
+from kolossos.asking import Unanswered, ask
 from kolossos.errors import InputError
 
 LONGEST_TEXT = 4_000  # characters of a post or a note that are shown
@@ -45,18 +44,10 @@ class RemoteModel:
         """The model's probability that ``note`` on ``post`` is found helpful. ``ratings``: how many there are so far,
         and how many of them say helpful. NoForecast: it did not answer, or not with a probability."""
         asked = {"model": self.model, "messages": messages(post, note, ratings), "temperature": 0, "max_tokens": 200}
-        body = json.dumps(asked)
-        headers = {"Content-Type": "application/json"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(f"{self.url.rstrip('/')}/chat/completions", body.encode(), headers)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_s) as answer:
-                content = answer.read(LONGEST_ANSWER + 1)
-        except (urllib.error.URLError, OSError, ValueError) as error:
-            raise NoForecast(f"{self.url} did not answer: {error}") from None
-        if len(content) > LONGEST_ANSWER:
-            raise NoForecast(f"{self.url} answered with more than {LONGEST_ANSWER:,} bytes")
+            content = ask(f"{self.url.rstrip('/')}/chat/completions", asked, self.key, self.timeout_s, LONGEST_ANSWER)
+        except Unanswered as why:
+            raise NoForecast(f"the model did not answer as it should: {why}") from None
         return probability_in(content)
 
 

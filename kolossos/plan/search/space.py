@@ -125,9 +125,8 @@ def _groups(job: Job) -> tuple[Group, ...]:
     grid = [axis.ravel() for axis in np.meshgrid(tp, cp, ep, tp, indexing="ij")]
     layouts = replace(NEUTRAL, tp=grid[0], cp=grid[1], ep=grid[2], etp=grid[3], seq_len=np.float64(job.seq_len))
     allowed = _allowed(job, layouts, "tp cp ep etp seq_len")
-    if (
-        load_software().named(job.software).etp_before_dispatch
-    ):  # experts are cut as all else or not at all; heads whole
+    cut_as_all_else = load_software().named(job.software).etp_before_dispatch
+    if cut_as_all_else:  # or not at all; and key-value heads are whole
         allowed &= (grid[3] == 1) | (grid[3] == grid[0])
         allowed &= np.mod(job.model.n_kv_heads, grid[0]) == 0
     rows = np.flatnonzero(allowed)

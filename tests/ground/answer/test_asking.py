@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from kolossos.errors import InputError
-from kolossos.ground.answer.answer import HELPFUL
 from kolossos.ground.answer.ask import OTHER_ENCODER, Asker
 from kolossos.ground.answer.instructions import is_addressed
 from kolossos.ground.answer.vectors import Cosines
 from kolossos.ground.memory import Memory, whole
-from kolossos.ground.source import Note, Query, Source
+from kolossos.ground.source import HELPFUL, Note, Query, Source
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 NOTE = Note("n1", "It cost 11 million pounds, the accounts say.", HELPFUL)

@@ -1,20 +1,9 @@
-"""A small embedding model with random weights, made once, and a PostgreSQL where its programs are installed."""
+"""A small embedding model with random weights, made once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from made_sources import WORDS
-from postgres_server import PostgresServer, can_run
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    if not can_run():
-        pytest.skip("the programs of PostgreSQL are not installed")
-    server = PostgresServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="session")

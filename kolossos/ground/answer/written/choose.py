@@ -12,9 +12,9 @@ from typing import Any
 
 from kolossos.ground.answer.answer import Answer, Quotation
 from kolossos.ground.answer.ask import Considered
-from kolossos.ground.answer.candidates import Sentence
 from kolossos.ground.answer.conflicts import conflicts
 from kolossos.ground.answer.written.client import ChatModel, NoReply
+from kolossos.ground.source import Passage
 
 OFFERED = 8  # sentences, best first
 MOST = 2
@@ -59,9 +59,9 @@ def choose(answer: Answer, considered: Considered, model: ChatModel) -> Answer:
     return replace(answer, quotations=quoted, conflicts=disagree, right=right, by=model.name)
 
 
-def offer(sentences: Sequence[Sentence]) -> list[Sentence]:
+def offer(sentences: Sequence[Passage]) -> list[Passage]:
     """The best sentences that JSON can carry, no text twice."""
-    found: dict[str, Sentence] = {}
+    found: dict[str, Passage] = {}
     for sentence in sentences:
         text = sentence.text
         if not any("\ud800" <= letter <= "\udfff" for letter in text):
@@ -71,7 +71,7 @@ def offer(sentences: Sequence[Sentence]) -> list[Sentence]:
     return list(found.values())
 
 
-def messages(question: str, offered: Sequence[Sentence]) -> list[dict[str, str]]:
+def messages(question: str, offered: Sequence[Passage]) -> list[dict[str, str]]:
     """What the model is told; the sentences as JSON strings, so that none can end the list."""
     listed = "\n".join(f"{n}. {json.dumps(s.text, ensure_ascii=False)}" for n, s in enumerate(offered, 1))
     return [
@@ -80,7 +80,7 @@ def messages(question: str, offered: Sequence[Sentence]) -> list[dict[str, str]]
     ]
 
 
-def schema(offered: Sequence[Sentence]) -> dict[str, Any]:
+def schema(offered: Sequence[Passage]) -> dict[str, Any]:
     """The grammar: one or two of the sentences, or that none answers."""
     texts = {"enum": [*(s.text for s in offered), NOT_FOUND]}
     return {
@@ -91,7 +91,7 @@ def schema(offered: Sequence[Sentence]) -> dict[str, Any]:
     }
 
 
-def verified(said: str, offered: Sequence[Sentence]) -> list[Sentence]:
+def verified(said: str, offered: Sequence[Passage]) -> list[Passage]:
     """The sentences that a reply names, none if it says that none answers; NoReply if it is anything else."""
     try:
         quotations = json.loads(said)["quotations"]
@@ -100,7 +100,7 @@ def verified(said: str, offered: Sequence[Sentence]) -> list[Sentence]:
     if not isinstance(quotations, list) or not quotations or len(quotations) > MOST:
         raise NoReply(f"the model did not answer with one to {MOST} quotations")
     by_text = {s.text: s for s in offered}
-    chosen: list[Sentence] = []
+    chosen: list[Passage] = []
     for text in quotations:
         if text == NOT_FOUND:
             continue

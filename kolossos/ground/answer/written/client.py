@@ -1,12 +1,11 @@
 """A language model behind a URL that speaks OpenAI's chat interface, with structured output."""
 
 import json
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from kolossos.asking import Unanswered, ask
 from kolossos.errors import InputError
 
 LONGEST_REPLY = 1024 * 1024  # bytes
@@ -36,7 +35,7 @@ class ChatModel:
         if schema is not None:
             form = {"name": "quotations", "strict": True, "schema": schema}
             asked["response_format"] = {"type": "json_schema", "json_schema": form}
-        found = _fetch(f"{self.url}/chat/completions", json.dumps(asked).encode(), self.key, self.timeout_s)
+        found = _fetch(f"{self.url}/chat/completions", asked, self.key, self.timeout_s)
         try:
             choice = found["choices"][0]
             text = choice["message"]["content"]
@@ -69,20 +68,10 @@ def connect(url: str, name: str = "", key: str | None = None, timeout_s: float =
     return ChatModel(base, first, key, timeout_s)
 
 
-def _fetch(url: str, body: bytes | None, key: str | None, timeout_s: float) -> Any:
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+def _fetch(url: str, body: dict[str, Any] | None, key: str | None, timeout_s: float) -> Any:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=timeout_s) as answer:
-            content = answer.read(LONGEST_REPLY + 1)
-    except urllib.error.HTTPError as error:
-        said = " ".join(error.read(300).decode("utf-8", "replace").split())
-        raise NoReply(f"{url} answered {error.code}: {said[:200]}") from None
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise NoReply(f"no model answers at {url} ({reason})") from None
-    if len(content) > LONGEST_REPLY:
-        raise NoReply(f"{url} answered with more than {LONGEST_REPLY:,} bytes")
-    try:
-        return json.loads(content)
+        return json.loads(ask(url, body, key, timeout_s, LONGEST_REPLY))
+    except Unanswered as why:
+        raise NoReply(str(why)) from None
     except (ValueError, RecursionError):
         raise NoReply(f"{url} answered with something that is not JSON") from None
