@@ -79,17 +79,56 @@ def moe_against_dense() -> str:
     return "\n".join(lines)
 
 
+def newest(kind: str) -> dict:
+    return json.loads(sorted(RESULTS.glob(f"{kind}-2*.json"))[-1].read_text())
+
+
+GPU_ROWS = {
+    "adamw": "grok-mini",
+    "wrapped": "grok-mini in the wrappers of many ranks",
+    "plain": "the same without cap, outer norms and documents",
+    "plain documents": "the same without cap and outer norms",
+    "torchtitan": "torchtitan 0.2.2: its Qwen3 of that shape, whole sequences",
+    "torchtitan documents": "torchtitan 0.2.2: its Qwen3 of that shape, documents",
+    "muon": "grok-mini, Muon",
+}
+
+
 def gpu_step() -> str:
-    result = json.loads((RESULTS / "gpu_step.json").read_text())
-    lines = ["| model | optimizer | batch | tokens/s | MFU of the bf16 peak | step, ms | peak memory | first step |"]
-    lines.append("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")
-    for row in result["rows"]:
-        batch = f"{row['sequences']} x {row['seq_len']:,}"
+    result = newest("gpu_step")
+    lines = ["| step | tokens/s | MFU of the bf16 peak | step, ms | kernels, ms | peak memory | first step |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name, row in result["rows"].items():
         cells = (f"{row['tokens_per_s']:,.0f}", f"{row['mfu']:.1%}", f"{1e3 * row['step_s']:.0f}")
-        cells += (f"{row['peak_gib']:.1f} GiB", f"{row['first_step_s']:.0f} s")
-        lines.append(f"| {row['model']} | {row['optimizer']} | {batch} | {' | '.join(cells)} |")
-    where = f"{result['card']}, torch {result['torch']}, {result['date']}; `python benchmarks/gpu_step.py --json`"
-    return "\n".join([*lines, "", f"({where}; bf16, compiled, documents masked)"])
+        cells += (f"{1e3 * row['kernels_s']:.0f}", f"{row['peak_gib']:.1f} GiB", f"{row['first_step_s']:.0f} s")
+        lines.append(f"| {GPU_ROWS[name]} | {' | '.join(cells)} |")
+    where = f"{result['card']}, torch {result['torch']}, {result['date']}; `python benchmarks/gpu/step.py`"
+    return "\n".join([*lines, "", f"({where}; 1B class, 8 x 2,048 tokens, AdamW, bf16, compiled)"])
+
+
+def gpu_soft_cap() -> str:
+    file = sorted(RESULTS.glob("gpu_soft_cap-2*.txt"))[-1]
+    card, *rows = file.read_text().strip().splitlines()
+    where = f"({card}, {file.stem.removeprefix('gpu_soft_cap-')}; `python benchmarks/gpu/soft_cap.py`)"
+    return "\n".join(["```", *(row.removesuffix(", relative error nan") for row in rows), "```", "", where])
+
+
+def gpu_serve() -> str:
+    result = newest("gpu_serve")
+    differ, of = (sum(row[key] for row in result["rows"]) for key in ("differ", "of"))
+    batches = list(next(iter(result["speed"].values()))["tokens_per_s"])
+    lengths = list(next(iter(result["speed"].values()))["first_token_s"])
+    heads = [f"tokens/s, batch {n}" for n in batches] + [f"first token of {int(n):,}, ms" for n in lengths]
+    lines = [f"| engine | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(heads)]
+    for name, row in result["speed"].items():
+        cells = [f"{row['tokens_per_s'][n]:,.0f}" for n in batches]
+        cells += [f"{1e3 * row['first_token_s'][n]:.1f}" for n in lengths]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    where = f"{result['card']}, torch {result['torch']}, {result['date']}; `python benchmarks/gpu/serve.py`"
+    said = (
+        f"{differ} of {of:,} tokens and log-probabilities differ in {len(result['rows'])} comparisons (fp32 and bf16)"
+    )
+    return "\n".join([*lines, "", f"({where}; a mixture of the 1B class in bf16, prompts of 128; {said})"])
 
 
 def chaos(kind: str = "chaos") -> str:
@@ -99,6 +138,8 @@ def chaos(kind: str = "chaos") -> str:
 FIGURES: dict[str, Callable[[], str]] = {
     "demo": time_to_beat,
     "gpu_step": gpu_step,
+    "gpu_serve": gpu_serve,
+    "gpu_soft_cap": gpu_soft_cap,
     "train_speed_bf16": lambda: train_speed(precision="bf16"),
     "train_speed_fp32": lambda: train_speed(precision="fp32"),
     "train_speed_dense": lambda: train_speed("train_speed_dense"),

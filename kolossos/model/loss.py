@@ -17,7 +17,7 @@ from kolossos.specs.tokens import IGNORED_TARGET
 
 CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 128 << 20}
 """Of one chunk's logits: large enough for the matrix units, small beside a model's activations. Each chunk also adds to
-the gradient of the whole matrix, on a GPU 16 of the 160 ms of a step with 128 chunks (benchmarks/gpu_step.py)."""
+the gradient of the whole matrix, on a GPU 16 of the 160 ms of a step with 128 chunks (benchmarks/gpu/step.py)."""
 
 
 ChunkLoss = Callable[[Tensor, Tensor, Tensor, float, float | None], tuple[Tensor, Tensor, Tensor, Tensor]]

@@ -75,8 +75,11 @@ def build_mesh(layout: Layout, device_type: str) -> Meshes | None:
         InputError: the number of processes is not the layout's.
     """
     require_world(layout, dist.get_world_size() if dist.is_initialized() else 1)
-    if layout.world_size == 1:
-        return None
+    return None if layout.world_size == 1 else all_meshes(layout, device_type)
+
+
+def all_meshes(layout: Layout, device_type: str) -> Meshes:
+    """The meshes, of one rank too, which nothing but a measurement of the wrappers needs."""
     cuts = [degrees(layout), degrees_of_weights(layout), degrees_of_experts(layout), degrees_of_vocabulary(layout)]
     ranks, weights, experts, vocabulary = (
         init_device_mesh(device_type, tuple(sizes.values()), mesh_dim_names=tuple(sizes)) for sizes in cuts

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kolossos.model.attention.eager import MASKED, EagerAttention, causal_mask
-from kolossos.model.attention.flex import block_mask, flex
+from kolossos.model.attention.flex import NARROWEST, block_mask, flex
 from kolossos.model.sequence import Span
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def attend(
     if plain and (q_BSHP.is_cuda or not torch.is_grad_enabled() or not torch.compiler.is_compiling()):
         q, k, v = (x.transpose(1, 2) for x in (q_BSHP, k_BTKP, v_BTKP))
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
-    if reach.blocks is not None:
+    if reach.blocks is not None and q_BSHP.shape[-1] >= NARROWEST:
         return flex(*arguments, reach.blocks)
     if reach.spans is None and not torch.compiler.is_compiling():
         return _eager(*arguments, reach)

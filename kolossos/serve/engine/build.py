@@ -10,18 +10,20 @@ import torch
 
 from kolossos.data.tokenizer import Tokenizer
 from kolossos.errors import InputError
+from kolossos.model.attention.flex import NARROWEST
 from kolossos.model.decoder import Decoder
 from kolossos.serve.engine.batch import PAGE, Batch, Network, Part
-from kolossos.serve.engine.eager import EagerDecoder
 from kolossos.serve.engine.loop import EngineLoop
 from kolossos.serve.engine.native.decoder import NativeDecoder
 from kolossos.serve.engine.native.library import NoCompiler
 from kolossos.serve.engine.options import EngineOptions
+from kolossos.serve.engine.tiled import TiledDecoder
 from kolossos.serve.load import load_weights
 from kolossos.specs.model import ModelSpec
 
-SHARE_OF_MEMORY = 0.125
-"""Of what is available, for keys and values where nothing else is said."""
+SHARE_OF_MEMORY = {"cpu": 0.125, "cuda": 2 / 3}
+"""Of what is available, for keys and values where nothing else is said; a GPU is the server's alone."""
+TOKENS_A_PASS = {"cpu": 160, "cuda": 1024}
 TIMED_PASSES = 6
 
 
@@ -47,7 +49,7 @@ def engine_of(model: Decoder, options: EngineOptions, say: Callable[[str], None]
     require_exact(network)
     return EngineLoop(
         network,
-        tokens_a_pass=options.tokens_a_pass,
+        tokens_a_pass=options.tokens_a_pass or TOKENS_A_PASS["cuda" if on_gpu(model.spec, options) else "cpu"],
         most_at_once=options.most_at_once,
         most_waiting=options.most_waiting,
     )
@@ -55,29 +57,38 @@ def engine_of(model: Decoder, options: EngineOptions, say: Callable[[str], None]
 
 def network_of(model: Decoder, options: EngineOptions, say: Callable[[str], None] = lambda _: None) -> Network:
     """The fastest network that there is here for ``model``, with its pages."""
-    context, pages = _room(model.spec, options, say)
+    if on_gpu(model.spec, options):
+        model = model.to("cuda", torch.bfloat16 if options.weights == "bf16" else torch.float32)
+    context, pages = _room(model, options, say)
     model.spec = model.spec.model_copy(update={"max_seq_len": context})
-    if torch.cuda.is_available() and options.weights != "int8":
-        dtype = torch.bfloat16 if options.weights == "bf16" else torch.float32
-        return EagerDecoder(model.to("cuda", dtype), pages)
+    if on_gpu(model.spec, options):
+        say("the passes of this model are compiled for the GPU")
+        return TiledDecoder(model, pages)
     try:
         network = NativeDecoder(model, pages, weights=options.weights, threads=options.threads or 1, say=say)
     except NoCompiler as reason:
         if options.weights != "fp32":
             raise InputError(f"{options.weights} weights need the compiled kernels: {reason}") from None
         say(f"{reason}: the slower kernels of torch are used")
-        return EagerDecoder(model, pages)
+        return TiledDecoder(model, pages)
     if options.threads is None:
         network.use_threads(fastest_threads(network))
     return network
 
 
-def _room(spec: ModelSpec, options: EngineOptions, say: Callable[[str], None]) -> tuple[int, int]:
-    """Context and pages."""
+def on_gpu(spec: ModelSpec, options: EngineOptions) -> bool:
+    """Whether a network of these options runs on CUDA; int8 is the processor's, and so are heads too narrow."""
+    return torch.cuda.is_available() and options.weights != "int8" and spec.head_dim >= NARROWEST
+
+
+def _room(model: Decoder, options: EngineOptions, say: Callable[[str], None]) -> tuple[int, int]:
+    """Context and pages, where ``model`` lies."""
+    spec, weight = model.spec, model.embedding.weight
     if options.context is not None and options.context > spec.max_seq_len:
         raise InputError(f"context {options.context}: the model was made for {spec.max_seq_len} tokens")
-    a_page = 2 * 4 * PAGE * spec.n_layers * spec.n_kv_heads * spec.head_dim
-    budget = options.memory_bytes or int(_available_bytes() * SHARE_OF_MEMORY)
+    wide = weight.element_size() if weight.is_cuda else 4
+    a_page = 2 * wide * PAGE * spec.n_layers * spec.n_kv_heads * spec.head_dim
+    budget = options.memory_bytes or int(_available_bytes(weight.device) * SHARE_OF_MEMORY[weight.device.type])
     context = options.context or spec.max_seq_len
     most = budget // a_page
     if most * PAGE < context:
@@ -91,7 +102,9 @@ def _room(spec: ModelSpec, options: EngineOptions, say: Callable[[str], None]) -
     return context, min(most, options.most_at_once * -(-context // PAGE))
 
 
-def _available_bytes() -> int:
+def _available_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 

@@ -13,14 +13,15 @@ WEIGHTS: tuple[Weights, ...] = ("fp32", "bf16", "int8")
 class EngineOptions:
     """weights: fp32, bf16, int8. threads: None: as many as are fastest. context: None: the model's, if there is room.
 
-    tokens_a_pass, most_at_once, most_waiting: see `EngineLoop`. memory_bytes: for keys and values; None: an eighth of
-    what is available, and no more than ``most_at_once`` whole contexts.
+    tokens_a_pass (None: what suits the device), most_at_once, most_waiting: see `EngineLoop`. memory_bytes: for keys
+    and values; None: an eighth of what is available (of a GPU's: two thirds of what the weights leave), and no more
+    than ``most_at_once`` whole contexts.
     """
 
     weights: Weights = "fp32"
     threads: int | None = None
     context: int | None = None
-    tokens_a_pass: int = 160
+    tokens_a_pass: int | None = None
     most_at_once: int = 32
     most_waiting: int = 1024
     memory_bytes: int | None = None

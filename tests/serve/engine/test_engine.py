@@ -13,9 +13,9 @@ from kolossos.errors import InputError
 from kolossos.serve.engine.batch import Batch
 from kolossos.serve.engine.build import EngineOptions, engine_of
 from kolossos.serve.engine.choose import Chooser, Unusable, probabilities, score
-from kolossos.serve.engine.eager import EagerDecoder
 from kolossos.serve.engine.loop import EngineLoop
 from kolossos.serve.engine.request import Busy, Ended, Request, Sampling, Started, Stopped, Token, TooLong
+from kolossos.serve.engine.tiled import TiledDecoder
 
 SPEC = specs.ALL[1]
 
@@ -54,7 +54,7 @@ def test_the_same_request_has_the_same_bits_alone_and_in_company_cold_and_warm(w
 
 def test_torch_alone_is_as_exact() -> None:
     asked = requests(10)
-    made = EngineLoop(EagerDecoder(random_model(SPEC), 200), tokens_a_pass=30, most_at_once=5)
+    made = EngineLoop(TiledDecoder(random_model(SPEC), 200), tokens_a_pass=30, most_at_once=5)
     together = [said(events) for events in ask(made, asked)]
     assert [said(ask(made, [request])[0]) for request in asked] == together
     made.close()
@@ -142,7 +142,7 @@ def test_what_can_never_be_answered_is_refused_at_once_and_the_rest_clamped(engi
 
 
 def test_requests_whose_pages_do_not_fit_together_wait_for_each_other() -> None:
-    engine = EngineLoop(EagerDecoder(random_model(SPEC), 6), most_at_once=8)
+    engine = EngineLoop(TiledDecoder(random_model(SPEC), 6), most_at_once=8)
     asked = [Request(tuple(range(n, n + 30)), 34, Sampling(temperature=0.0)) for n in range(5)]
     together = ask(engine, asked)
     assert max(engine.status().batch_sizes) == 1
@@ -186,7 +186,7 @@ def test_samples_differ_and_each_is_its_own(engine: EngineLoop) -> None:
 
 
 def test_a_model_that_is_not_finite_fails_its_own_request_alone() -> None:
-    class Sick(EagerDecoder):
+    class Sick(TiledDecoder):
         def forward(self, batch: Batch, hidden: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
             logits, states = super().forward(batch, hidden)
             rows = np.flatnonzero(batch.ids[batch.wanted] == 13)
@@ -205,7 +205,7 @@ def test_a_model_that_is_not_finite_fails_its_own_request_alone() -> None:
 
 
 def test_an_engine_with_a_fault_of_its_own_says_so_and_stops() -> None:
-    class Broken(EagerDecoder):
+    class Broken(TiledDecoder):
         def forward(self, batch: Batch, hidden: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
             raise MemoryError("no room")
 
@@ -297,7 +297,7 @@ def test_a_context_that_memory_does_not_hold_is_cut_or_refused() -> None:
 
 
 def test_a_long_prompt_does_not_hold_up_the_answers_under_way() -> None:
-    engine = EngineLoop(EagerDecoder(random_model(SPEC), 60), tokens_a_pass=12)
+    engine = EngineLoop(TiledDecoder(random_model(SPEC), 60), tokens_a_pass=12)
     heard: queue.Queue = queue.Queue()
     engine.submit(Request((1, 2), 100, Sampling(temperature=0.0)), lambda event: heard.put(("short", event)))
     while not isinstance(heard.get(timeout=WAIT_S)[1], Token):

@@ -14,9 +14,9 @@ from kolossos.model.decoder import Decoder
 from kolossos.model.huggingface.config import spec_from_huggingface
 from kolossos.serve.engine.batch import Batch, Network, Part
 from kolossos.serve.engine.build import require_exact
-from kolossos.serve.engine.eager import EagerDecoder
 from kolossos.serve.engine.native.decoder import NativeDecoder
 from kolossos.serve.engine.native.library import NoCompiler, load_library
+from kolossos.serve.engine.tiled import TiledDecoder
 from kolossos.specs.model import ModelSpec
 
 LENGTH = 40
@@ -73,6 +73,8 @@ FAMILIES: dict[str, Callable[[], ModelSpec]] = {
     **{name: lambda spec=spec: spec for name, spec in huggingface_specs.OURS.items()},
     **{name: lambda name=name: spec_of(name) for name in CASES},
 }
+WITH_FLEX = ("grok-1-like", "gpt-oss", "gemma2")
+"""With a cap, with sinks, with windows: what a GPU does, by FlexAttention's slow form for a processor."""
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -80,7 +82,10 @@ def test_passes_give_the_decoders_logits_and_bits_that_depend_on_no_company(fami
     spec = FAMILIES[family]()
     wanted = logits_of(random_model(spec))
     scale = np.abs(wanted).max()
-    for network in (native(random_model(spec)), EagerDecoder(random_model(spec), 12)):
+    networks: list[Network] = [native(random_model(spec)), TiledDecoder(random_model(spec), 12)]
+    if family in WITH_FLEX:
+        networks.append(TiledDecoder(random_model(spec), 12, flex=True))
+    for network in networks:
         made = at_once(network)
         assert np.abs(made - wanted).max() <= 2e-5 * scale, network.kind
         assert np.array_equal(in_pieces_and_company(network), made), network.kind
@@ -155,7 +160,7 @@ def test_threads_change_no_bit() -> None:
 def test_a_network_that_is_not_exact_is_refused() -> None:
     from kolossos.errors import InputError
 
-    class Careless(EagerDecoder):
+    class Careless(TiledDecoder):
         def forward(self, batch: Batch, hidden: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
             logits, states = super().forward(batch, hidden)
             return logits * (1 + 1e-7 * len(batch.ids)), states
