@@ -14,9 +14,10 @@ from typing import Any, Literal, get_args
 
 from kolossos.files import AppendFile, write_whole
 
-Kind = Literal["train", "skipped", "validation"]
+Kind = Literal["train", "skipped", "validation", "rolled-back"]
 """train: a step that was kept; skipped: one that changed nothing, for its loss or gradient was not finite or stood out;
-validation: a score of held-out text (``n_tokens`` = 0 and no loss where the data holds none)."""
+validation: a score of held-out text (``n_tokens`` = 0 and no loss where the data holds none); rolled-back: the run went
+back to this step from a bad one (``from_step``), whose loss and gradient norm these are."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 UNITS = "units"  # the kind of the first line
@@ -35,11 +36,12 @@ class Metric:
 
 STEP: tuple[Kind, ...] = ("train", "skipped")
 SCORE: tuple[Kind, ...] = ("validation",)
+BACK: tuple[Kind, ...] = ("rolled-back",)
 
 METRICS = {
-    "loss": Metric("nats/token", STEP),
+    "loss": Metric("nats/token", STEP + BACK),
     "lr_factor": Metric("share of the peak learning rate", STEP),
-    "grad_norm": Metric("1", STEP),
+    "grad_norm": Metric("1", STEP + BACK),
     "tokens": Metric("tokens since the start of the run", STEP),
     "tokens_per_s": Metric("tokens/s", STEP),
     "mfu": Metric("share of the measured matrix-product peak", STEP),
@@ -51,6 +53,8 @@ METRICS = {
     "bits_per_byte": Metric("bits/byte of text", SCORE),
     "n_tokens": Metric("tokens scored", SCORE, whole=True),
     "n_bytes": Metric("bytes of text scored", SCORE, whole=True),
+    "from_step": Metric("the bad step, from 1", BACK, whole=True),
+    "batches_left_out": Metric("global batches that no kept step reads", BACK, whole=True),
 }
 
 

@@ -6,6 +6,7 @@ promise.json       what a plan said, if a plan made the run file
 environment.json   software, machine, measured peak
 tokenizer.json     so that the folder can be used without the data (with tokenizer_config.json, if there is one)
 metrics.jsonl      one event a line; the first gives the units
+rollbacks.json     when the run went back to a checkpoint, and which data it left out (kolossos/runs/rollbacks.py)
 time.jsonl         where the time went, over all attempts (kolossos/runs/goodput.py)
 tensorboard/       the same for TensorBoard
 checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
@@ -62,6 +63,10 @@ class RunPaths:
     @property
     def metrics(self) -> Path:
         return self.folder / "metrics.jsonl"
+
+    @property
+    def rollbacks(self) -> Path:
+        return self.folder / "rollbacks.json"
 
     @property
     def time(self) -> Path:

@@ -19,11 +19,24 @@ def require_trainable(layout: Layout, model: ModelSpec, processes: int = 1) -> N
 
 def require_survivable(spec: RunSpec, minutes: float | None = None) -> None:
     """InputError for what cannot be trained by replicas that come and go, where ``spec`` wants them to."""
+    require_way_back(spec)
     if not spec.survival.replicas:
         return
     require_takes_survival(spec.layout)
     if minutes is not None:
         raise InputError("survival.replicas: the number of steps cannot be chosen by time; set schedule.steps")
+
+
+def require_way_back(spec: RunSpec) -> None:
+    """InputError where ``spec`` wants to roll back and cannot."""
+    if spec.optimizer.bad_steps != "roll-back":
+        return
+    if spec.checkpoint.every == 0:
+        raise InputError("optimizer.bad_steps = 'roll-back' needs checkpoints to go back to: set checkpoint.every")
+    if spec.survival.replicas:
+        raise InputError(
+            "optimizer.bad_steps = 'roll-back' does not go with survival.replicas = true yet; use 'skip' or 'stop'"
+        )
 
 
 def require_trainable_precision(precision: str) -> None:

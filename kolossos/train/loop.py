@@ -18,6 +18,7 @@ from kolossos.train.evaluate import spread_batches
 from kolossos.train.lifecycle.interrupt import Interrupt
 from kolossos.train.lifecycle.longer import step_to_keep
 from kolossos.train.lifecycle.outcome import Evaluation, Outcome
+from kolossos.train.lifecycle.rollback import Rollbacks
 from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.replicas.crew import Crew
 from kolossos.train.schedule import StepBudget, lr_factor
@@ -47,6 +48,10 @@ class Loop:
     _wrote: bool = field(init=False, default=True)
     _bad_in_a_row: int = field(init=False, default=0)
     _told_s: float = field(init=False, default=-math.inf)
+    _rollbacks: Rollbacks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rollbacks = Rollbacks(self.training, self.checkpoints, self.recorder)
 
     def run(self) -> Outcome:
         """Train; a signal ends after the step under way, with a checkpoint.
@@ -82,11 +87,13 @@ class Loop:
         self.training.board.take()  # what was before counts as set-up, or restart
         if self.crew is None and 0 < spec.checkpoint.every <= steps - done:
             self.checkpoints.prepare(self.training.state())
+        self._rollbacks.complete()
         self._score_if_due(done)  # the part before this one may have ended in it
         while done < steps and not requested():
-            step_time = time.perf_counter()
-            self._step(done)
-            done += 1
+            step_time, before = time.perf_counter(), done
+            done = self._step(done)
+            if done <= before:
+                continue
             if self.budget is not None:
                 now = time.perf_counter()
                 steps = self._refit(self.budget, done, now - step_time, now - start_time)
@@ -186,12 +193,15 @@ class Loop:
 
     def _resume(self) -> int:
         checkpoint = self.checkpoints.newest_good(self.recorder.say)
-        if checkpoint is None:
-            return 0
-        checkpoint.load(self.training.state())
-        return checkpoint.step
+        done = checkpoint.step if checkpoint else 0
+        if checkpoint is not None:
+            checkpoint.load(self.training.state())
+        if self.crew is None:  # with replicas no run goes back
+            self._rollbacks.resume(done)
+        return done
 
-    def _step(self, step: int) -> None:
+    def _step(self, step: int) -> int:
+        """Step ``step`` (from 0); the steps done then, fewer than before where the run went back."""
         start, board = time.perf_counter(), self.training.board
         board.begin_step(step + 1)
         factor = lr_factor(self.training.spec.schedule, step)
@@ -203,15 +213,32 @@ class Loop:
         values = step_values(result, factor)
         board.end_step()
         seconds = time.perf_counter() - start
-        decision = on_step(result.kept, self._bad_in_a_row)
+        policy, gone_back = self.training.spec.optimizer, len(self._rollbacks.all)
+        decision = on_step(result.kept, self._bad_in_a_row, policy, gone_back)
         if decision == "keep":
             self._bad_in_a_row = 0
             self.recorder.step(step + 1, values, seconds)
-            return
+            return step + 1
+        if decision == "roll-back":
+            return self._go_back(step, values)
         self._bad_in_a_row += 1
         self.recorder.skipped(step + 1, values, seconds, self._bad_in_a_row, STOP_AFTER)
         if decision == "stop":
-            raise self._diverged(f"in {self._bad_in_a_row} steps in a row, the last of them step {step + 1}")
+            when = f"in {self._bad_in_a_row} steps in a row, the last of them step {step + 1}"
+            if policy.bad_steps != "skip":
+                when = f"in step {step + 1}" + f", after {gone_back} rollbacks" * (policy.bad_steps == "roll-back")
+            raise self._diverged(when)
+        return step + 1
+
+    def _go_back(self, step: int, values: dict[str, float]) -> int:
+        """From the bad step ``step`` (from 0); the steps done then."""
+        self._tell(step)
+        self.training.board.at("checkpoint")
+        done = self._rollbacks.go_back(step, values["loss"], values["grad_norm"])
+        self.training.board.at("writing")
+        self.training.board.take()  # told as the time between two attempts
+        self._saved, self._bad_in_a_row = done, 0
+        return done
 
     def _save(self, step: int) -> None:
         """Weights that are not finite never become a checkpoint. After a good step they are, and are not looked at."""

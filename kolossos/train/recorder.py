@@ -24,6 +24,7 @@ from kolossos.runs.folder import RunFolder
 from kolossos.runs.goodput import TimeFile
 from kolossos.runs.plot import plot_run
 from kolossos.runs.prometheus import served
+from kolossos.runs.rollbacks import Rollback
 from kolossos.runs.tensorboard import TensorBoard
 from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.run import RunSpec
@@ -124,14 +125,18 @@ class Recorder:
         held.callback(self._end)
         with self._optional(files.environment.name):
             self._environment.write(files.environment)
+        self._open(resume_step, before_s)
+        if port := self.folder.spec.compute.metrics_port:
+            held.enter_context(served(self.folder.path, port))
+
+    def _open(self, resume_step: int, before_s: float) -> None:
+        files = self.folder.files
         self._loggers = [EventFile(files.metrics, resume_step)]
         with self._optional("TensorBoard's curves"):
             self._loggers.append(TensorBoard(files.tensorboard, resume_step))
         with self._optional(files.time.name):
             self._time = TimeFile(files.time)
             self._time.begin(self._unix_s + time.monotonic(), resume_step, before_s)
-        if port := self.folder.spec.compute.metrics_port:
-            held.enter_context(served(self.folder.path, port))
 
     def _end(self) -> None:
         for logger in self._loggers:
@@ -180,6 +185,27 @@ class Recorder:
         self.say(
             f"step {step}: skipped, for its loss is {values['loss']:.3g} and its gradient norm "
             f"{values['grad_norm']:.3g} ({in_a_row} in a row; {stop_after} end the run); a lower learning rate may help"
+        )
+
+    def went_back(self, rollback: Rollback, left_out: int, *, again: bool = False) -> None:
+        """The run went back: events behind that step are dropped. ``again``: only what a run that ended did not write.
+
+        left_out: global batches that no step reads for it.
+        """
+        metrics, to = self.folder.files.metrics, rollback.to
+        if again:
+            told = read_events(metrics, "rolled-back") if self.is_writer and metrics.exists() else []
+            if not self.is_writer or any((e["step"], e["from_step"]) == (to, rollback.bad_step) for e in told):
+                return
+        elif self.is_writer:
+            self._end()
+            self._open(to, 0.0)
+        loss, norm = (math.nan if x is None else x for x in (rollback.loss, rollback.grad_norm))
+        values = {"from_step": rollback.bad_step, "batches_left_out": left_out, "loss": loss, "grad_norm": norm}
+        self._write(to, "rolled-back", values)
+        self.say(
+            f"step {rollback.bad_step}: going back to step {to}, for its loss is {loss:.3g} and its gradient norm "
+            f"{norm:.3g}; {left_out} batches are left out"
         )
 
     def evaluating(self, tokens: int, total: int) -> None:

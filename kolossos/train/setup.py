@@ -46,6 +46,7 @@ class Training:
     """One run, ready to step. Its whole state is the model, the optimizer and the number of steps done.
 
     share: the sequences of each global batch that are this rank's, a range a micro-batch. sums: over the other ranks.
+    batch_of: which global batch a step reads: that of its number, until the run leaves some out.
     """
 
     spec: RunSpec
@@ -64,6 +65,7 @@ class Training:
     pipeline: Pipeline | None = None
     ranks: Ranks = ALONE
     board: Board = field(default_factory=Board)
+    batch_of: Callable[[int], int] = lambda step: step
 
     def step(self, step: int, lr_factor: float, *, skip_if_not_finite: bool = False) -> StepResult:
         """Train on the global batch of ``step`` (from 0)."""
@@ -71,7 +73,7 @@ class Training:
         return train_step(
             self.model,
             self.optimizer,
-            micro_batches(self.batches, step, self.share, documents, self.device),
+            micro_batches(self.batches, self.batch_of(step), self.share, documents, self.device),
             n_targets=layout.global_batch_size * layout.seq_len,
             losses=self.spec.loss,
             dtype=self.dtype,
