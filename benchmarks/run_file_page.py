@@ -102,6 +102,11 @@ KEYS = {
         "and before each checkpoint: replicas compare the bits of weights and optimizer; one that differs ends the "
         "run; 0: never",
     ),
+    "compute.replay_every": (
+        "steps",
+        "data-parallel ranks compute a gradient of their neighbour again before weights change, bit against bit; a "
+        "step on which they disagree is not kept (docs/survival.md); 0: never",
+    ),
     "compute.metrics_port": ("", "where rank 0 answers Prometheus, at 127.0.0.1 alone; 0: nowhere"),
     "compute.hang_seconds": (
         "s",

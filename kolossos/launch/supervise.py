@@ -18,11 +18,15 @@ from kolossos.launch.coordinator import Coordinator
 from kolossos.launch.job import REFUSED, STOPPED
 from kolossos.launch.node import CRASH, ENDED_BY_FORCE_S, FORWARDED
 from kolossos.launch.replicas import FORKED, LOADED_ONCE, Replica, prepare_environment, run_rank
-from kolossos.parallel.launched import CUT_OFF, DIFFERS
+from kolossos.parallel.launched import CUT_OFF, DIFFERS, MISCOMPUTED
 from kolossos.runs.paths import RunPaths, is_run_folder
 
 TICK_S = 0.01
-ENDED = {CUT_OFF: "no longer reached the coordinator", DIFFERS: "held other bits than those of the other replicas"}
+ENDED = {
+    CUT_OFF: "no longer reached the coordinator",
+    DIFFERS: "held other bits than those of the other replicas",
+    MISCOMPUTED: "computed another gradient than others did of the same data",
+}
 SHORT_LIFE_S = 60.0
 
 

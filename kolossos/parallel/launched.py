@@ -9,6 +9,9 @@ CUT_OFF = 76
 DIFFERS = 77
 """Exit code of a rank that holds other bits than those of the other replicas."""
 
+MISCOMPUTED = 78
+"""Exit code of a rank that computed another gradient than other replicas did of the same data."""
+
 
 @dataclass(frozen=True)
 class Launched:

@@ -125,6 +125,7 @@ class ComputeSpec(Spec):
     compile: Literal["auto", "on", "off"] = "auto"
     hang_seconds: NonNegativeFloat = 0.0
     compare_replicas_every: NonNegativeInt = 0
+    replay_every: NonNegativeInt = 0
     metrics_port: int = Field(default=0, ge=0, le=65535)
 
 

@@ -2,6 +2,7 @@
 
 from kolossos.errors import InputError
 from kolossos.parallel.coordinates import require_world
+from kolossos.parallel.replaying import require_partners
 from kolossos.parallel.takes import require_takes, require_takes_survival
 from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
@@ -20,6 +21,8 @@ def require_trainable(layout: Layout, model: ModelSpec, processes: int = 1) -> N
 def require_survivable(spec: RunSpec, minutes: float | None = None) -> None:
     """InputError for what cannot be trained by replicas that come and go, where ``spec`` wants them to."""
     require_way_back(spec)
+    if spec.compute.replay_every:
+        require_partners(spec.layout)
     if not spec.survival.replicas:
         return
     require_takes_survival(spec.layout)

@@ -23,6 +23,7 @@ from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.replicas.crew import Crew
 from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import Training
+from kolossos.train.watch.replay import Miscomputed
 from kolossos.train.watch.watcher import watched
 
 TELL_S = 1.0  # between two records of where the time went
@@ -49,6 +50,7 @@ class Loop:
     _bad_in_a_row: int = field(init=False, default=0)
     _told_s: float = field(init=False, default=-math.inf)
     _rollbacks: Rollbacks = field(init=False)
+    _miscomputed: int = field(init=False, default=-1)  # the step that was found to be wrong last
 
     def __post_init__(self) -> None:
         self._rollbacks = Rollbacks(self.training, self.checkpoints, self.recorder)
@@ -66,7 +68,7 @@ class Loop:
             done = self.crew.join(done)
             self._saved, self._wrote = self._newest_saved(done), self._writes
             self.recorder.is_writer = self._writes and self.training.ranks.rank == 0
-            self.crew.on_change = self._catch_up
+            self.crew.on_change, self.crew.on_disagreement = self._catch_up, self.recorder.miscomputed
         try:
             with self._watched(), self.recorder.recording(done), self.interrupt.patience():
                 done, evaluation, scored = self._train(done)
@@ -205,14 +207,20 @@ class Loop:
         start, board = time.perf_counter(), self.training.board
         board.begin_step(step + 1)
         factor = lr_factor(self.training.spec.schedule, step)
-        if self.crew is None:
-            result = self.training.step(step, factor, skip_if_not_finite=True)
-        else:
-            self.crew.bad_in_a_row = self._bad_in_a_row
-            result = self.crew.step(step, factor, self.interrupt.requested)
+        replayed_s = board.spent_in("replay")
+        try:
+            if self.crew is None:
+                result = self.training.step(step, factor, skip_if_not_finite=True)
+            else:
+                self.crew.bad_in_a_row = self._bad_in_a_row
+                result = self.crew.step(step, factor, self.interrupt.requested)
+        except Miscomputed as found:
+            return self._compute_again(step, found)
         values = step_values(result, factor)
         board.end_step()
         seconds = time.perf_counter() - start
+        if (replayed_s := board.spent_in("replay") - replayed_s) > 0:
+            self.recorder.replayed(step + 1, replayed_s, seconds - replayed_s, self.training.spec.compute.replay_every)
         policy, gone_back = self.training.spec.optimizer, len(self._rollbacks.all)
         decision = on_step(result.kept, self._bad_in_a_row, policy, gone_back)
         if decision == "keep":
@@ -229,6 +237,15 @@ class Loop:
                 when = f"in step {step + 1}" + f", after {gone_back} rollbacks" * (policy.bad_steps == "roll-back")
             raise self._diverged(when)
         return step + 1
+
+    def _compute_again(self, step: int, found: Miscomputed) -> int:
+        """A gradient of step ``step`` (from 0) that ranks disagreed on is not kept; the steps done."""
+        self.training.board.at("writing")
+        self.recorder.miscomputed(step, found)
+        if not found.sure or self._miscomputed == step:
+            raise self._stopped(f"{found} in step {step + 1}", "; leave that host out, and the run goes on from there")
+        self._miscomputed = step
+        return step
 
     def _go_back(self, step: int, values: dict[str, float]) -> int:
         """From the bad step ``step`` (from 0); the steps done then."""

@@ -19,7 +19,7 @@ from kolossos.files import write_failure, write_whole
 from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder
 from kolossos.runs.environment import Environment
-from kolossos.runs.events import EventFile, Kind, read_events
+from kolossos.runs.events import EventFile, Kind, Value, read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.runs.goodput import TimeFile
 from kolossos.runs.plot import plot_run
@@ -30,6 +30,7 @@ from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.run import RunSpec
 from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.step import StepResult
+from kolossos.train.watch.replay import Miscomputed
 
 RECENT = 64  # events that a rank remembers, in case it has to go on writing for another
 
@@ -50,7 +51,7 @@ class Watcher(Protocol):
 class Logger(Protocol):
     """Keeps the events of a run, as METRICS in kolossos/runs/events.py names them."""
 
-    def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None: ...
+    def write(self, step: int, kind: Kind, values: Mapping[str, Value]) -> None: ...
 
     def sync(self) -> None: ...
 
@@ -75,7 +76,8 @@ class Recorder:
         self._left_out: set[str] = set()
         self._time: TimeFile | None = None
         self._held: ExitStack | None = None
-        self._recent: deque[tuple[int, Kind, dict[str, float]]] = deque(maxlen=RECENT)
+        self._recent: deque[tuple[int, Kind, dict[str, Value]]] = deque(maxlen=RECENT)
+        self._told_cost = False
         self._made_s = time.monotonic()
         self._unix_s = time.time() - self._made_s  # a clock that is set meanwhile moves no part
 
@@ -208,6 +210,22 @@ class Recorder:
             f"{norm:.3g}; {left_out} batches are left out"
         )
 
+    def miscomputed(self, step: int, found: Miscomputed) -> None:
+        """Behind ``step`` ranks disagreed on a gradient."""
+        named = {"wrong_ranks": found.ranks, "compared_ranks": found.compared}
+        values = {key: ", ".join(f"rank {rank} on {host}" for rank, host in ranks) for key, ranks in named.items()}
+        self._write(step, "miscomputed", {**values, "sure": int(found.sure)})
+        self.say(f"step {step + 1}: not kept: {found}")
+
+    def replayed(self, step: int, seconds: float, step_s: float, every: int) -> None:
+        """What a replay cost, said of the first one that no longer compiles anything."""
+        if not self._told_cost and step > every:
+            self._told_cost = True
+            self.say(
+                f"step {step}: its gradients were computed a second time in {seconds:.3g} s, beside {step_s:.3g} s: "
+                f"with one step in {every} so that is {seconds / every / step_s:.1%} of the time"
+            )
+
     def evaluating(self, tokens: int, total: int) -> None:
         """Progress of a validation."""
         if self.is_writer:
@@ -239,7 +257,7 @@ class Recorder:
             with self._optional("the plot"):
                 plot_run(self.folder.files.metrics, self.folder.files.loss_plot, title)
 
-    def _write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
+    def _write(self, step: int, kind: Kind, values: Mapping[str, Value]) -> None:
         if not self.is_writer:
             self._recent.append((step, kind, dict(values)))
         for events in self._loggers[:1]:

@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Part = Literal[
-    "set-up", "data", "forward and backward", "sums", "exchange", "update", "checkpoint", "validation", "writing"
+    "set-up",
+    "data",
+    "forward and backward",
+    "sums",
+    "exchange",
+    "replay",
+    "update",
+    "checkpoint",
+    "validation",
+    "writing",
 ]
 
-OF_A_STEP: tuple[Part, ...] = ("data", "forward and backward", "sums", "exchange", "update")
+OF_A_STEP: tuple[Part, ...] = ("data", "forward and backward", "sums", "exchange", "replay", "update")
 TIMED_STEPS = 3  # before these, a step may compile
 
 
@@ -52,6 +61,10 @@ class Board:
         self._steps += 1
         if self._steps > TIMED_STEPS:
             self.longest_step_s = max(self.longest_step_s or 0.0, self.place.since_s - self._step_began_s)
+
+    def spent_in(self, part: Part) -> float:
+        """Seconds in ``part`` since `take`."""
+        return self._spent_s.get(part, 0.0)
 
     def take(self) -> dict[str, float]:
         """Seconds spent in each part since this was last asked, the part under way up to now."""
