@@ -149,7 +149,7 @@ KINDS = {
 }
 """Those that need nothing but processes."""
 
-FLIPPED = {"a bit of a gradient flipped": Kind(3, _flip_bit, loses=False, seconds=(0.5, 1.0))}
+FLIPPED = {"a bit of a gradient flipped": Kind(3, _flip_bit, loses=False, seconds=(2.0, 3.0))}
 """For a run with compute.replay_every. Not found, it stays in the weights of all."""
 
 DISK_FULL = {"disk full": Kind(1, _fill_disk, loses=False, ends=True, hits_all=True)}

@@ -12,6 +12,9 @@ DIFFERS = 77
 MISCOMPUTED = 78
 """Exit code of a rank that computed another gradient than other replicas did of the same data."""
 
+ABSENT = 79
+"""Stands for the exit code of ranks on a node that nobody hears of."""
+
 
 @dataclass(frozen=True)
 class Launched:

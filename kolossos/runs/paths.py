@@ -13,7 +13,7 @@ checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
 samples/           text written during training
 plots/             loss.png
 replicas.jsonl     which replicas left and came, when and why (kolossos/launch/supervise.py)
-watch/             where each rank of several is now (kolossos/train/watch/)
+watch/             where each rank of several is now (kolossos/train/watch/), how long its steps took (step_times.py)
 hang.json          who waited where when a run of several ranks hung and was ended
 report/            what `kolossos report` writes
 """
@@ -93,6 +93,9 @@ class RunPaths:
 
     def watch_of(self, rank: int) -> Path:
         return self.watch / f"rank-{rank:05d}.json"
+
+    def steps_of(self, rank: int) -> Path:
+        return self.watch / f"steps-{rank:05d}.json"
 
     @property
     def hang(self) -> Path:

@@ -42,10 +42,14 @@ class TensorBoard:
 
     def write(self, step: int, kind: Kind, values: Mapping[str, Value]) -> None:
         """One event; what is not a finite float has no point on a curve."""
+        self.write_tags(step, {f"{kind}/{name}": value for name, value in values.items()})
+
+    def write_tags(self, step: int, values: Mapping[str, Value]) -> None:
+        """The same with the names of curves as they are."""
         event = self._protocol.Event(wall_time=time.time(), step=step)
         for name, value in values.items():
             if isinstance(value, float) and math.isfinite(value):
-                event.summary.value.add(tag=f"{kind}/{name}", simple_value=value)
+                event.summary.value.add(tag=name, simple_value=value)
         self._write(event)
 
     def sync(self) -> None:

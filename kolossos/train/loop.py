@@ -11,6 +11,7 @@ import torch
 
 from kolossos.errors import InputError
 from kolossos.files import write_failure
+from kolossos.runs.step_times import StepTimes, read_step_times
 from kolossos.train.bad_steps import STOP_AFTER, on_step
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.checkpoints.names import committed_steps
@@ -27,6 +28,7 @@ from kolossos.train.watch.replay import Miscomputed
 from kolossos.train.watch.watcher import watched
 
 TELL_S = 1.0  # between two records of where the time went
+TIMES_S = 5.0  # between two records of how long the steps of each rank took
 FIRST_SECONDS, MOST_FIRST_STEPS = 2.0, 20  # of the steps that are timed before a run begins
 
 
@@ -49,6 +51,7 @@ class Loop:
     _wrote: bool = field(init=False, default=True)
     _bad_in_a_row: int = field(init=False, default=0)
     _told_s: float = field(init=False, default=-math.inf)
+    _timed_s: float = field(init=False, default=-math.inf)
     _rollbacks: Rollbacks = field(init=False)
     _miscomputed: int = field(init=False, default=-1)  # the step that was found to be wrong last
 
@@ -63,6 +66,7 @@ class Loop:
                 be written cannot be, such as on a full disk. The line names the last good checkpoint.
         """
         start_time = time.perf_counter()
+        self._count_on()
         done = self._saved = self._resume()
         if self.crew is not None:
             done = self.crew.join(done)
@@ -127,6 +131,14 @@ class Loop:
         self._tell(done)
         return evaluation, scored
 
+    def _count_on(self) -> None:
+        """How long the steps of this rank took before, in an attempt that ended."""
+        rank = self.training.ranks.rank
+        if self.crew is not None:
+            rank += self.crew.seat.replica * self.crew.seat.ranks
+        before = read_step_times(self.recorder.folder.files.steps_of(rank))
+        self.training.board.times = before or StepTimes(rank)
+
     @property
     def _writes(self) -> bool:
         """Whether this rank's replica is the one that saves and scores."""
@@ -173,6 +185,9 @@ class Loop:
         if now - self._told_s >= at_least_s:
             self._told_s = now
             self.recorder.spent(step, self.training.board.take())
+            if at_least_s == 0.0 or now - self._timed_s >= TIMES_S:
+                self._timed_s = now
+                self.recorder.took(step, self.training.board.times, curves=at_least_s == 0.0)
 
     def _requested(self) -> bool:
         """Whether the run is to end, for a signal came to any rank."""

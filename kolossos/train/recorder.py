@@ -25,6 +25,7 @@ from kolossos.runs.goodput import TimeFile
 from kolossos.runs.plot import plot_run
 from kolossos.runs.prometheus import served
 from kolossos.runs.rollbacks import Rollback
+from kolossos.runs.step_times import StepTimes, slowest, times_of_ranks, together
 from kolossos.runs.tensorboard import TensorBoard
 from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.run import RunSpec
@@ -32,6 +33,7 @@ from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.step import StepResult
 from kolossos.train.watch.replay import Miscomputed
 
+RANKS_DRAWN = 16  # the slowest ones
 RECENT = 64  # events that a rank remembers, in case it has to go on writing for another
 
 Sample = Callable[[Decoder], str]
@@ -129,7 +131,7 @@ class Recorder:
             self._environment.write(files.environment)
         self._open(resume_step, before_s)
         if port := self.folder.spec.compute.metrics_port:
-            held.enter_context(served(self.folder.path, port))
+            held.enter_context(served(self.folder.path, port, self.folder.spec.layout.world_size))
 
     def _open(self, resume_step: int, before_s: float) -> None:
         files = self.folder.files
@@ -153,6 +155,15 @@ class Recorder:
         if self._time is not None:
             with self._optional(self.folder.files.time.name):
                 self._time.spent(self._unix_s + time.monotonic(), step, parts)
+
+    def took(self, step: int, times: StepTimes, *, curves: bool) -> None:
+        """How long the steps of this rank took so far; every rank tells. ``curves``: those of all ranks are drawn."""
+        with suppress(OSError):
+            times.write(self.folder.files.steps_of(times.rank))
+        for logger in self._loggers[1:] if curves else ():
+            assert isinstance(logger, TensorBoard)
+            with self._optional("TensorBoard's curves"):
+                logger.write_tags(step, _tags(times_of_ranks(self.folder.path, self.folder.spec.layout.world_size)))
 
     def sync(self) -> None:
         """What was written is on the disk when this returns; OSError if it cannot be."""
@@ -305,6 +316,17 @@ def speed_values(spec: RunSpec, step: int, seconds: float, peak_flops: float) ->
         "step_s": seconds,
         "tokens_per_s": tokens / seconds,
         "mfu": flops / seconds / peak_flops,
+    }
+
+
+def _tags(ranks: list[StepTimes]) -> dict[str, float]:
+    """Curves of the percentiles of a step and of its parts, of the slowest ranks and of all together."""
+    named = [("all", together(ranks))] + [(f"rank-{one.rank}", one) for one in slowest(ranks, RANKS_DRAWN)]
+    return {
+        f"{part}_s/{quantile}/{name}": seconds
+        for name, times in named
+        for part, of_part in times.percentiles().items()
+        for quantile, seconds in of_part.items()
     }
 
 

@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from kolossos.runs.step_times import StepTimes
+
 Part = Literal[
     "set-up",
     "data",
@@ -39,11 +41,17 @@ class Board:
         self._spent_s: dict[str, float] = {}
         self._steps = 0
         self._step_began_s = 0.0
+        self._of_step: dict[str, float] = {}
+        self.times = StepTimes()
 
     def at(self, part: Part, step: int | None = None) -> None:
         """From now on ``part``, of ``step`` (None: of the one that is under way)."""
         before, now = self.place, time.monotonic()
-        self._spent_s[before.part] = self._spent_s.get(before.part, 0.0) + now - before.since_s
+        seconds = now - before.since_s
+        self._spent_s[before.part] = self._spent_s.get(before.part, 0.0) + seconds
+        self._of_step[before.part] = self._of_step.get(before.part, 0.0) + seconds
+        if before.part == "checkpoint" and part != "checkpoint":
+            self.times.add_checkpoint(self._of_step.pop("checkpoint"))
         self.place = Place(part, before.step if step is None else step, now)
 
     def seconds(self) -> float:
@@ -54,11 +62,13 @@ class Board:
         """``step``, from 1, begins."""
         self.at("data", step)
         self._step_began_s = self.place.since_s
+        self._of_step = {}
 
     def end_step(self) -> None:
         """The step is computed; what comes is writing it down."""
         self.at("writing")
         self._steps += 1
+        self.times.add_step(self.place.since_s - self._step_began_s, self._of_step)
         if self._steps > TIMED_STEPS:
             self.longest_step_s = max(self.longest_step_s or 0.0, self.place.since_s - self._step_began_s)
 
