@@ -90,6 +90,10 @@ KEYS = {
     "loss.router_z": ("factor", "on the loss that keeps the router's logits small"),
     "checkpoint.every": ("steps", "between two checkpoints; 0: only at the end"),
     "checkpoint.keep": ("checkpoints", "that stay; of kind wsd, the one before the decay as well"),
+    "checkpoint.memory_every": (
+        "steps",
+        "between two copies in the memory of the nodes, each rank's on its own and on a neighbour's; 0: none",
+    ),
     "evaluate.every": ("steps", "between two validations; 0: only at the end"),
     "evaluate.batches": ("batches", "scored on the way; at the end all are"),
     "evaluate.sample_prompt": ("", "what samples continue; empty: how the held-out text begins"),

@@ -106,6 +106,7 @@ class CheckpointSpec(Spec):
 
     every: NonNegativeInt = 200
     keep: PositiveInt = 2
+    memory_every: NonNegativeInt = 0
 
 
 class EvaluateSpec(Spec):

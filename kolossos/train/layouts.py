@@ -21,6 +21,7 @@ def require_trainable(layout: Layout, model: ModelSpec, processes: int = 1) -> N
 def require_survivable(spec: RunSpec, minutes: float | None = None) -> None:
     """InputError for what cannot be trained by replicas that come and go, where ``spec`` wants them to."""
     require_way_back(spec)
+    require_no_copies(spec)
     if spec.compute.replay_every:
         require_partners(spec.layout)
     if not spec.survival.replicas:
@@ -28,6 +29,15 @@ def require_survivable(spec: RunSpec, minutes: float | None = None) -> None:
     require_takes_survival(spec.layout)
     if minutes is not None:
         raise InputError("survival.replicas: the number of steps cannot be chosen by time; set schedule.steps")
+
+
+def require_no_copies(spec: RunSpec) -> None:
+    """InputError where replicas that come and go would keep copies in memory: they bring each other the state."""
+    if spec.survival.replicas and spec.checkpoint.memory_every:
+        raise InputError(
+            "checkpoint.memory_every is for runs without survival.replicas, which have the state on every replica; "
+            "set it to 0"
+        )
 
 
 def require_way_back(spec: RunSpec) -> None:

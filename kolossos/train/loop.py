@@ -14,6 +14,7 @@ from kolossos.files import write_failure
 from kolossos.runs.step_times import StepTimes, read_step_times
 from kolossos.train.bad_steps import STOP_AFTER, on_step
 from kolossos.train.checkpoints.folder import CheckpointFolder
+from kolossos.train.checkpoints.memory import Memory, place_of
 from kolossos.train.checkpoints.names import committed_steps
 from kolossos.train.evaluate import spread_batches
 from kolossos.train.lifecycle.interrupt import Interrupt
@@ -67,7 +68,11 @@ class Loop:
         """
         start_time = time.perf_counter()
         self._count_on()
-        done = self._saved = self._resume()
+        if self.crew is None and self.training.spec.checkpoint.memory_every:
+            ranks, path = self.training.ranks, self.recorder.folder.path
+            place = place_of(path, self.training.spec, ranks.world)
+            self.checkpoints.memory = Memory(place, ranks, self.recorder.say)
+        done = self._resume()
         if self.crew is not None:
             done = self.crew.join(done)
             self._saved, self._wrote = self._newest_saved(done), self._writes
@@ -111,6 +116,8 @@ class Loop:
                 self._validate(done, spec.evaluate.batches)
             if self._is_save_due(done):
                 self._save(done)
+            elif _is_due(done, spec.checkpoint.memory_every) and done < steps:
+                self._save(done, in_memory=True)
         evaluation, scored = self._end(done)
         while self.crew is not None and not self.crew.finished(done, self.interrupt.requested):
             evaluation, scored = self._end(done)  # whoever was to do it is gone
@@ -128,6 +135,8 @@ class Loop:
             scored = self._scored(done)  # unless a signal has cut it off
         self.training.board.at("checkpoint")
         self.checkpoints.finish()
+        if self.checkpoints.memory is not None:
+            self.checkpoints.memory.clear()
         self._tell(done)
         return evaluation, scored
 
@@ -209,10 +218,16 @@ class Loop:
         return steps
 
     def _resume(self) -> int:
-        checkpoint = self.checkpoints.newest_good(self.recorder.say)
-        done = checkpoint.step if checkpoint else 0
-        if checkpoint is not None:
-            checkpoint.load(self.training.state())
+        memory, state = self.checkpoints.memory, self.training.state()
+        there = self.training.ranks.gather([one.step for one in self.checkpoints.all()])[0] if memory else []
+        if memory is not None and (step := memory.restore(state, max(there, default=0))) is not None:
+            self.recorder.say(f"going on from step {step}, from the memory of the nodes")
+            self._saved, done = max(there, default=0), step
+        else:
+            checkpoint = self.checkpoints.newest_good(self.recorder.say)
+            done = self._saved = checkpoint.step if checkpoint else 0
+            if checkpoint is not None:
+                checkpoint.load(state)
         if self.crew is None:  # with replicas no run goes back
             self._rollbacks.resume(done)
         return done
@@ -272,7 +287,7 @@ class Loop:
         self._saved, self._bad_in_a_row = done, 0
         return done
 
-    def _save(self, step: int) -> None:
+    def _save(self, step: int, *, in_memory: bool = False) -> None:
         """Weights that are not finite never become a checkpoint. After a good step they are, and are not looked at."""
         if not self._writes:
             self._saved = step
@@ -283,9 +298,12 @@ class Loop:
             self._compare_replicas(step)
         self.training.board.at("checkpoint")
         self.recorder.sync()
-        self.checkpoints.save(step, self.training.state())
+        if in_memory and self.checkpoints.memory is not None:
+            self.checkpoints.memory.save(step, self.training.state())
+        else:
+            self.checkpoints.save(step, self.training.state())
+            self._saved = step
         self.training.board.at("writing")
-        self._saved = step
         self._tell(step)  # an attempt may go on from here: its account begins where this one is cut
 
     def _compare_replicas(self, step: int) -> None:

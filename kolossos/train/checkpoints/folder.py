@@ -15,6 +15,7 @@ from kolossos.errors import InputError
 from kolossos.files import write_failure
 from kolossos.stores import Store, open_store
 from kolossos.train.checkpoints.checkpoint import MANIFEST, Checkpoint
+from kolossos.train.checkpoints.memory import Memory
 from kolossos.train.checkpoints.names import PREFIX, name_of, step_of
 from kolossos.train.checkpoints.ranks import ALONE, Ranks
 from kolossos.train.checkpoints.shard_files import SUFFIX, write_shards
@@ -54,6 +55,7 @@ class CheckpointFolder:
         """
         self.store, self.keep, self.ranks = open_store(folder), keep, ranks
         self.keep_step = keep_step
+        self.memory: Memory | None = None  # copies on the nodes, that are forgotten as these are
         self.returns_to: Callable[[int], int] | None = None
         self._patience_s = patience_s
         self._staging = Staging(ranks)
@@ -135,6 +137,8 @@ class CheckpointFolder:
     def forget_after(self, step: int) -> None:
         """Remove what was committed after ``step``, the newest first."""
         self.finish()
+        if self.memory is not None:
+            self.memory.forget_after(step)
         if self.ranks.commits:
             for checkpoint in reversed(self.all()):
                 if checkpoint.step > step:
