@@ -30,14 +30,16 @@ from kolossos.parallel.launched import CUT_OFF
 POLL_S = 0.02
 BEAT_EVERY = 10
 AGAIN_S = 0.5
-MEET_WITHIN = timedelta(seconds=60)
 UNREACHED_S = 120.0
 CRASH = 1
 
 
 @dataclass(frozen=True)
 class Place:
-    """Node ``index`` of ``nodes`` of ``replica``, with ``per_node`` ranks; ``address``: where the others reach it."""
+    """Node ``index`` of ``nodes`` of ``replica``, with ``per_node`` ranks; ``address``: where the others reach it.
+
+    plain: the ranks are all of a run whose replicas do not come and go.
+    """
 
     coordinator: str
     replica: int
@@ -47,6 +49,7 @@ class Place:
     index: int
     address: str
     lease_s: float
+    plain: bool = False
 
 
 class Link(threading.Thread):
@@ -106,6 +109,7 @@ class Agent:
         self.local = Replica(place.replica)
         self._told: int | None = -1  # the life whose end was said
         self._signals = 0
+        self._ready: Any = None  # the store, while the other nodes of a life are waited for
 
     def run(self) -> int:
         prepare_environment()
@@ -130,6 +134,7 @@ class Agent:
         place, local, life = self.place, self.local, int(wanted["life"])
         if int(wanted["end"]) >= local.life:
             local.end()
+            self._ready = None
         for number in wanted["signals"][self._signals :]:
             local.signal(number)
         self._signals = len(wanted["signals"])
@@ -144,26 +149,32 @@ class Agent:
             self._say_ended(int(wanted["end"]), [])
             local.life = int(wanted["end"])
         if life > max(local.life, int(wanted["end"])) and not local.processes:
+            self._get_ready(life)
+        elif self._ready is not None and self._ready.add(f"ready/{place.replica}/{life}", 0) >= place.nodes:
             self._start(life)
 
     def _say_ended(self, life: int, codes: list[int]) -> None:
         self.link.say(f"ended/{self.place.replica}/{life}/{self.place.index}", json.dumps(codes))
 
-    def _start(self, life: int) -> None:
-        """The ranks of this life that belong here; one that was begun by an agent that is gone is lost."""
+    def _get_ready(self, life: int) -> None:
+        """Say that this node is here for this life; one that was begun by an agent that is gone is lost."""
         place, store = self.place, self._store()
         self.local.life = life
         if store.add(f"began/{place.replica}/{life}/{place.index}", 1) > 1:
             self.link.say(f"failed/{place.replica}/{life}", str(-signal.SIGKILL))
             self._say_ended(life, [])
             return
-        meet = f"meet/{place.replica}/{life}"
         if place.index == 0:
-            store.set(meet, f"{place.address}:{free_port()}")
-        store.wait([meet], MEET_WITHIN)
-        address, _, port = store.get(meet).decode().rpartition(":")
+            store.set(f"meet/{place.replica}/{life}", f"{place.address}:{free_port()}")
+        store.add(f"ready/{place.replica}/{life}", 1)
+        self._ready = store
+
+    def _start(self, life: int) -> None:
+        """The ranks of this life that belong here, for all of its nodes are there."""
+        place, store, self._ready = self.place, self._ready, None
+        address, _, port = store.get(f"meet/{place.replica}/{life}").decode().rpartition(":")
         environment = {
-            "KOLOSSOS_COORDINATOR": place.coordinator,
+            "KOLOSSOS_COORDINATOR": "" if place.plain else place.coordinator,
             "KOLOSSOS_REPLICA": str(place.replica),
             "KOLOSSOS_REPLICAS": str(place.replicas),
             "KOLOSSOS_LIFE": str(life),
@@ -212,11 +223,12 @@ def main() -> None:
     parser.add_argument("--index", default="0")
     parser.add_argument("--address", default=socket.gethostname())
     parser.add_argument("--lease", type=float, default=10.0)
+    parser.add_argument("--plain", action="store_true", help="replicas do not come and go: all ranks are one job")
     parser.add_argument("command", nargs="+", help="train RUN.toml ...")
     given = parser.parse_args()
     numbers = given.replicas, given.nodes, given.per_node, int(of_environment(given.index))
     replica, address = int(of_environment(given.replica)), of_environment(given.address)
-    agent = Agent(Place(given.coordinator, replica, *numbers, address, given.lease), given.command)
+    agent = Agent(Place(given.coordinator, replica, *numbers, address, given.lease, given.plain), given.command)
     for name in FORWARDED:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     sys.exit(agent.run())

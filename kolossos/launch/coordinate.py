@@ -9,6 +9,7 @@ SIGTERM, SIGINT, SIGHUP and SIGUSR1 are passed on to all ranks, which end togeth
 import argparse
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from kolossos.errors import InputError
@@ -29,8 +30,9 @@ def coordinate(
     silent_s: float = 10.0,
     stuck_s: float = 0.0,
     restarts: int = 3,
+    plain: bool = False,
 ) -> int:
-    """Until the run ends; its exit code.
+    """Until the run ends; its exit code. ``plain``: all ranks are one job, and one of them holds the run's folder.
 
     Raises:
         InputError: another process trains in ``folder``, or ``address`` cannot be listened at.
@@ -41,7 +43,7 @@ def coordinate(
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise InputError(f"--address {address!r}: expected HOST:PORT, as the nodes reach this one")
-    with only_one(folder):
+    with nullcontext() if plain else only_one(folder):
         try:
             run = Replicas(
                 [],
@@ -81,6 +83,7 @@ def main() -> None:
     parser.add_argument("--silent", type=float, default=10.0)
     parser.add_argument("--stuck", type=float, default=0.0)
     parser.add_argument("--restarts", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="replicas do not come and go: all ranks are one job")
     given = parser.parse_args()
     try:
         code = coordinate(
@@ -92,6 +95,7 @@ def main() -> None:
             silent_s=given.silent,
             stuck_s=given.stuck,
             restarts=given.restarts,
+            plain=given.plain,
         )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

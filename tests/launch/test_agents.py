@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from kolossos.chaos.hosts import Hosts, inner_end
 from kolossos.errors import InputError
 from kolossos.runs.events import read_events
 from kolossos.runs.paths import RunPaths
+from kolossos.train.checkpoints.names import committed_steps
 
 SETS = ["survival.replicas=true", "layout.dp_replicate=2", "layout.micro_batch_size=1", "optimizer.name='adamw'"]
 PATIENCE_S = 240.0
@@ -36,13 +38,17 @@ class Nodes:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": device}
         self.running[name] = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
-    def coordinator(self, replicas: int, ranks: int, nodes: int = 1, **more: str | tuple[str, ...]) -> None:
+    def coordinator(self, replicas: int, ranks: int, nodes: int = 1, plain: bool = False, **more: object) -> None:
         given = ["--address", self.address, "--replicas", str(replicas), "--ranks", str(ranks), "--nodes", str(nodes)]
+        given += ["--plain"] if plain else []
         self.start("coordinator", "coordinate", str(self.folder), *given, "--silent", str(SILENT_S), **more)  # type: ignore[arg-type]
 
-    def agent(self, replica: int, at: str = "127.0.0.1", index: int = 0, nodes: int = 1, **more: object) -> None:
+    def agent(
+        self, replica: int, at: str = "127.0.0.1", index: int = 0, nodes: int = 1, plain: bool = False, **more: object
+    ) -> None:
         given = ["--coordinator", self.address, "--replica", str(replica), "--replicas", "2", "--nodes", str(nodes)]
         given += ["--index", str(index), "--address", at, "--lease", str(SILENT_S)]
+        given += ["--plain"] if plain else []
         self.start(f"{replica}/{index}", "agent", *given, *self.train, **more)  # type: ignore[arg-type]
 
     def steps(self) -> int:
@@ -162,6 +168,37 @@ def children(process: int) -> list[str]:
 
 def command_of(process: int) -> str:
     return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+@pytest.mark.slow
+def test_a_node_of_one_job_is_lost_and_another_takes_its_place_with_the_state_from_its_neighbours_memory(
+    run_file: Path, tmp_path: Path, nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = ["survival.replicas=false", "layout.dp_replicate=1", "layout.dp_shard=2", "schedule.steps=150"]
+    sets += ["checkpoint.every=0", "checkpoint.memory_every=3"]
+    run = nodes(free_address(), sets)
+    run.coordinator(1, 2, 2, plain=True)
+
+    def start(name: str, index: int) -> None:
+        monkeypatch.setenv("KOLOSSOS_NODE", name)
+        monkeypatch.setenv("KOLOSSOS_MEMORY", str(tmp_path / f"memory-of-{name}"))
+        run.agent(0, index=index, nodes=2, plain=True)
+
+    start("a", 0)
+    start("b", 1)
+    run.until(lambda: run.steps() >= 20)
+    lost = run.running.pop("0/1")
+    os.kill(lost.pid, signal.SIGKILL)
+    lost.wait()
+    shutil.rmtree(tmp_path / "memory-of-b")
+    start("c", 1)
+    ended = run.end()
+    assert {name: code for name, (code, _) in ended.items()} == {"coordinator": 0, "0/0": 0, "0/1": 0}
+    (line,) = [line for line in ended["0/0"][1].splitlines() if "from the memory of the nodes" in line]
+    assert int(line.split("step ")[1].split(",")[0]) >= 15
+    assert committed_steps(RunPaths(run.folder).checkpoints) == [150]
+    monkeypatch.setenv("KOLOSSOS_MEMORY", str(tmp_path / "memory"))
+    assert losses(run.folder) == unbroken(run_file, tmp_path, sets)
 
 
 @pytest.mark.slow

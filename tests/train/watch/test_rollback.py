@@ -147,6 +147,32 @@ def test_a_checkpoint_of_an_interruption_is_not_where_it_goes_back_to(run_file: 
     assert_same_run(tmp_path / "unbroken", tmp_path / "run", 16)
 
 
+def test_copies_in_memory_of_what_was_given_up_are_forgotten(
+    run_file: Path, tmp_path: Path, poison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOLOSSOS_MEMORY", str(tmp_path / "memory"))
+    spec = load_run(run_file, [*BACK, "checkpoint.memory_every=1"])
+    poison({7})
+    train(tmp_path / "unbroken", spec)
+    real = Recorder.went_back
+
+    def cut(self: Recorder, *arguments, **more) -> None:
+        real(self, *arguments, **more)
+        raise Cut
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recorder, "went_back", cut)
+        with pytest.raises(Cut):
+            train(tmp_path / "run", spec)
+    assert [path.name for path in (tmp_path / "memory").glob("*/step-*") if path.name > "step-00000004"] == []
+    with pytest.raises(Cut):
+        train(tmp_path / "run", spec, cut_at(7))
+    listener = Listener()
+    assert train(tmp_path / "run", spec, listener).finished
+    assert listener.lines[0] in (f"going on from step {step}, from the memory of the nodes" for step in (5, 6))
+    assert_same_run(tmp_path / "unbroken", tmp_path / "run", 16)
+
+
 def test_a_damaged_checkpoint_is_passed_over_and_nothing_good_is_lost(
     run_file: Path, tmp_path: Path, poison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
