@@ -42,7 +42,7 @@ def coordinate(
 
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        raise InputError(f"--address {address!r}: expected HOST:PORT, as the nodes reach this one")
+        raise InputError(f"address {address!r}: expected HOST:PORT, as the nodes reach this one")
     with nullcontext() if plain else only_one(folder):
         try:
             run = Replicas(
@@ -58,7 +58,7 @@ def coordinate(
                 made=lambda number, store: RemoteReplica(number, store=store, nodes=nodes, lease_s=silent_s),
             )
         except RuntimeError as error:
-            raise InputError(f"--address {address}: cannot be listened at ({str(error).splitlines()[0]})") from None
+            raise InputError(f"{address} cannot be listened at ({str(error).splitlines()[0]})") from None
         code = run.run()
         remote = [replica for replica in run.all if isinstance(replica, RemoteReplica)]
         for replica in remote:

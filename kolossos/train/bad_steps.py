@@ -7,7 +7,7 @@ batch. Ten in a row are no accident of the data: the run stops, and its checkpoi
 
 With ``optimizer.bad_steps = "roll-back"`` the run goes back to a checkpoint from before and on with the data behind the
 bad step, as PaLM did (arXiv:2204.02311, section 5.1: about 100 steps back, 200 to 500 batches left out; ``back_steps``
-and ``skip_batches``): `lifecycle/rollback.py`.
+and ``skip_batches``): `survive/rollback.py`.
 """
 
 from typing import Literal

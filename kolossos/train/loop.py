@@ -20,11 +20,11 @@ from kolossos.train.evaluate import spread_batches
 from kolossos.train.lifecycle.interrupt import Interrupt
 from kolossos.train.lifecycle.longer import step_to_keep
 from kolossos.train.lifecycle.outcome import Evaluation, Outcome
-from kolossos.train.lifecycle.rollback import Rollbacks
 from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.replicas.crew import Crew
 from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import Training
+from kolossos.train.survive.rollback import Rollbacks
 from kolossos.train.watch.replay import Miscomputed
 from kolossos.train.watch.watcher import watched
 

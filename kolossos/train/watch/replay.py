@@ -21,7 +21,7 @@ from torch import Tensor
 
 from kolossos.model.chunks import Held
 from kolossos.model.held import held_tensor
-from kolossos.parallel.fsdp import gradients_seen
+from kolossos.parallel.parallelize import before_sums
 from kolossos.parallel.replaying import Partners
 from kolossos.train.checkpoints.ranks import Ranks
 from kolossos.train.watch.board import Board
@@ -140,7 +140,7 @@ class Replay:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Around the step: the gradients that are computed inside are fingerprinted."""
-        with gradients_seen(lambda gradients: self._found.append(fingerprint(gradients))):
+        with before_sums(lambda gradients: self._found.append(fingerprint(gradients))):
             yield
 
     def verify(self) -> None:

@@ -25,12 +25,12 @@ from kolossos.runs.rollbacks import Rollback, batch_of, of_history, read_rollbac
 from kolossos.specs.run import RunSpec, load_run
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.layouts import require_survivable
-from kolossos.train.lifecycle import rollback
 from kolossos.train.loop import Loop
 from kolossos.train.recorder import Recorder
 from kolossos.train.schedule import lr_factor
 from kolossos.train.setup import Training, prepare_training
 from kolossos.train.start import checkpoints_of
+from kolossos.train.survive import rollback
 
 BACK = ["optimizer.bad_steps='roll-back'", "optimizer.name='adamw'", "schedule.steps=16"]
 

@@ -10,7 +10,7 @@ from quiet import Listener
 from torch import Tensor
 
 from kolossos.errors import InputError
-from kolossos.parallel.fsdp import gradients_seen
+from kolossos.parallel.parallelize import before_sums
 from kolossos.runs.environment import Environment
 from kolossos.runs.folder import RunFolder
 from kolossos.specs.run import load_run
@@ -37,10 +37,10 @@ def train_miscomputing(
                 gradients[0].detach().flatten()[:1].view(torch.int32).bitwise_xor_(1 << 20)
             see(gradients)
 
-        with gradients_seen(flipped):
+        with before_sums(flipped):
             yield
 
-    replay.gradients_seen = flipping
+    replay.before_sums = flipping
     training = prepare_training(spec, ranks)
     if ranks.rank == 0:
         RunFolder.create(Path(path), spec, training.corpus.tokenizer_path)
@@ -51,5 +51,5 @@ def train_miscomputing(
         Loop(training, checkpoints_of(recorder.folder, ranks), recorder).run()
     except InputError as error:
         ended = str(error)
-    replay.gradients_seen = gradients_seen
+    replay.before_sums = before_sums
     return listener.lines, ended
