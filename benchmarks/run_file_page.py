@@ -90,6 +90,10 @@ KEYS = {
     "loss.router_z": ("factor", "on the loss that keeps the router's logits small"),
     "checkpoint.every": ("steps", "between two checkpoints; 0: only at the end"),
     "checkpoint.keep": ("checkpoints", "that stay; of kind wsd, the one before the decay as well"),
+    "checkpoint.memory_every": (
+        "steps",
+        "between two copies in the memory of the nodes, each rank's on its own and on a neighbour's; 0: none",
+    ),
     "evaluate.every": ("steps", "between two validations; 0: only at the end"),
     "evaluate.batches": ("batches", "scored on the way; at the end all are"),
     "evaluate.sample_prompt": ("", "what samples continue; empty: how the held-out text begins"),
@@ -101,6 +105,11 @@ KEYS = {
         "steps",
         "and before each checkpoint: replicas compare the bits of weights and optimizer; one that differs ends the "
         "run; 0: never",
+    ),
+    "compute.replay_every": (
+        "steps",
+        "data-parallel ranks compute a gradient of their neighbour again before weights change, bit against bit; a "
+        "step on which they disagree is not kept (docs/survival.md); 0: never",
     ),
     "compute.metrics_port": ("", "where rank 0 answers Prometheus, at 127.0.0.1 alone; 0: nowhere"),
     "compute.hang_seconds": (

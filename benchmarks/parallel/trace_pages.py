@@ -3,6 +3,7 @@
 import json
 
 from pages import RESULTS
+from parallel.flipped_bits import page as flipped_bits_page
 
 GIB = 2**30
 
@@ -85,6 +86,7 @@ def checkpoint() -> str:
 
 
 FIGURES = {
+    "flipped_bits": lambda: flipped_bits_page(_newest("flipped_bits")),
     "trace_grok1": grok_1,
     "simulated_chaos": simulated_chaos,
     "scaling": scaling,

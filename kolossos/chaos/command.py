@@ -10,7 +10,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from kolossos.chaos.faults import DISK_FULL, KINDS, Kind
+from kolossos.chaos.faults import DISK_FULL, FLIPPED, KINDS, Kind
 from kolossos.chaos.hosts import Hosts, run_rank_on_host
 from kolossos.errors import InputError, nearest
 from kolossos.launch.job import training_arguments
@@ -84,6 +84,7 @@ def run_chaos(
     require_trainable(layout, spec.model, layout.world_size)
     hosts = Hosts(f"k{os.getpid()}", layout.replicas) if on_hosts else None
     known = KINDS | (hosts.kinds() if hosts else {}) | (DISK_FULL if _own_disk(folder) else {})
+    known |= FLIPPED if spec.compute.replay_every else {}
     chosen = _chosen(kinds, known)
     _make_room(folder, fresh)
     prepare_environment()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from kolossos.chaos.rank import FLIP
 from kolossos.files import NO_SPACE
 from kolossos.runs.paths import RunPaths
 
@@ -90,6 +91,12 @@ def _slow_rank(target: Target, fault: Fault, random_: random.Random) -> None:
     target.later(fault.seconds, lambda: _signal([pid], signal.SIGCONT))
 
 
+def _flip_bit(target: Target, fault: Fault, random_: random.Random) -> None:
+    """Of a gradient that one rank is about to compute; nothing but a replay notices."""
+    _signal([random_.choice(target.processes(fault.replicas[0]))], FLIP)
+    target.later(fault.seconds, lambda: None)  # to be found, or not
+
+
 def _damage_and_kill_all(target: Target, fault: Fault, random_: random.Random) -> None:
     """The newest checkpoint, so that the one before it must do."""
     files = sorted(RunPaths(target.folder).checkpoints.glob("step-*/*.safetensors"))
@@ -141,6 +148,9 @@ KINDS = {
     "stopped by SIGTERM, started again": Kind(1, _stop_run, loses=False, ends=True, hits_all=True),
 }
 """Those that need nothing but processes."""
+
+FLIPPED = {"a bit of a gradient flipped": Kind(3, _flip_bit, loses=False, seconds=(2.0, 3.0))}
+"""For a run with compute.replay_every. Not found, it stays in the weights of all."""
 
 DISK_FULL = {"disk full": Kind(1, _fill_disk, loses=False, ends=True, hits_all=True)}
 """For a run folder on a file system of its own."""

@@ -205,11 +205,16 @@ def as_json(suffered: list[Suffered]) -> list[dict[str, Any]]:
     return [asdict(one) for one in suffered]
 
 
+UNKEPT = "miscomputed"  # events of what a fault did, and of nothing that was kept
 COMPUTED = ("loss", "grad_norm", "balance", "router_z", "validation_loss", "lr_factor")
 
 
 def _values(metrics: Path) -> dict[tuple[int, str], tuple[Any, ...]]:
-    return {(e["step"], e["kind"]): tuple(e.get(name) for name in COMPUTED) for e in read_events(metrics)}
+    return {
+        (e["step"], e["kind"]): tuple(e.get(name) for name in COMPUTED)
+        for e in read_events(metrics)
+        if e["kind"] != UNKEPT
+    }
 
 
 def _weights(folder: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from torch.distributed import TCPStore
+from torch.distributed import Store, TCPStore
 
 from kolossos.parallel.membership import END
 
@@ -37,7 +37,8 @@ class Coordinator:
     """The roll of ``replicas`` with ``ranks`` ranks each.
 
     silent_s: a rank of a member that has said nothing for so long is lost. stuck_s: so is one that stays in one part
-    of a step for so long (0: it may). tell: hears of every epoch: its number, why it begins, members and writer.
+    of a step for so long (0: it may). port: 0: any that is free. tell: hears of every epoch: its number, why it begins,
+    members and writer.
     """
 
     replicas: int
@@ -45,13 +46,16 @@ class Coordinator:
     silent_s: float = 10.0
     stuck_s: float = 0.0
     host: str = "127.0.0.1"
+    port: int = 0
     tell: Callable[[dict[str, Any]], None] = lambda _: None
     epoch: int = field(init=False, default=-1)
     members: dict[int, int] = field(init=False, default_factory=dict)  # replica -> life, of the newest epoch
     writer: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        self._store = TCPStore(self.host, 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=20))
+        self._store = TCPStore(
+            self.host, self.port, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=20)
+        )
         self._waiting: dict[int, int] = {}  # replica -> life of those that are started and have not joined
         self._open: list[int] = []  # epochs that may have ranks in them
         self._beats: dict[tuple[int, int], Beat] = {}
@@ -59,6 +63,11 @@ class Coordinator:
         self._broken = 0
         self._kept_at: int | str = -1
         self.kept: tuple[int | str, int, float] = (-1, -1, 0.0)  # the newest step, its epoch, when (Unix)
+
+    @property
+    def store(self) -> Store:
+        """The one that all of them share."""
+        return self._store
 
     @property
     def address(self) -> str:

@@ -1,11 +1,12 @@
 """A training job: which command its ranks run, on how many nodes, with how many ranks each. No torch."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
 
 from kolossos.errors import InputError
+from kolossos.specs.run import RunSpec
 
 STOPPED = 75
 """EX_TEMPFAIL of sysexits.h: stopped and saved, the same command goes on."""
@@ -21,11 +22,26 @@ SPARE_TIME_S = 120
 
 
 @dataclass(frozen=True)
+class ReplicaJob:
+    """Of a job whose replicas come and go: how many, on how many of its nodes each, and the limits of [survival].
+
+    folder: of the run.
+    """
+
+    count: int
+    nodes: int
+    folder: str
+    silent_s: float
+    stuck_s: float
+
+
+@dataclass(frozen=True)
 class Job:
     """What ``kolossos train`` is given on every rank, and where the ranks are.
 
     name: letters, digits and dashes. training: the arguments after ``train``. restarts: how often to begin again
-    after a crash. spares: nodes beyond ``nodes`` that are asked for, so that sick ones can be left out.
+    after a crash. spares: nodes beyond ``nodes`` that are asked for, so that sick ones can be left out. replicas: where
+    each is a job of its own.
     """
 
     name: str
@@ -34,6 +50,7 @@ class Job:
     per_node: int
     restarts: int = 3
     spares: int = 0
+    replicas: "ReplicaJob | None" = None
 
     @property
     def ranks(self) -> int:
@@ -63,6 +80,19 @@ def job_of(
             f"{gcd(ranks, per_node)} a node would do"
         )
     return Job(kubernetes_name(name), tuple(training), ranks // per_node, per_node, restarts, spares)
+
+
+def with_replicas(job: Job, spec: RunSpec, folder: Path) -> Job:
+    """``job`` with each replica of ``spec`` on nodes of its own: as many ranks as a node holds, or all of a replica.
+
+    Raises:
+        InputError: the ranks of a replica cannot be shared out equally.
+    """
+    count, survival = spec.layout.replicas, spec.survival
+    ranks = spec.layout.world_size // count
+    one = job_of(job.name, list(job.training), ranks, per_node=min(job.per_node, ranks))
+    replicas = ReplicaJob(count, one.nodes, str(folder), survival.silent_seconds, survival.stuck_seconds)
+    return replace(job, nodes=count * one.nodes, per_node=one.per_node, replicas=replicas)
 
 
 def kubernetes_name(name: str) -> str:

@@ -55,14 +55,24 @@ class Replica:
         return not any(process.is_alive() for process in self.processes)
 
     @property
+    def codes(self) -> list[int | None]:
+        """The exit codes of its ranks; None of one that has not ended."""
+        return [process.exitcode for process in self.processes]
+
+    @property
     def finished(self) -> bool:
         """Whether all of its processes have ended well."""
         return self.ended and self.failure() is None
 
     def failure(self) -> int | None:
         """The exit code of a rank that has ended otherwise than finished or stopped and saved; None if none has."""
-        codes = [process.exitcode for process in self.processes]
-        return next((code for code in codes if code not in (None, 0, STOPPED)), None)
+        return next((code for code in self.codes if code not in (None, 0, STOPPED)), None)
+
+    def signal(self, number: int) -> None:
+        """To all ranks of it."""
+        for process in self.processes:
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, number)
 
     def end(self) -> None:
         """End what is left of it by force."""
@@ -76,7 +86,6 @@ class Replica:
     ) -> None:
         """Begin the next life: ``ranks`` processes that run ``kolossos`` with ``command`` (through ``target``)."""
         self.life += 1
-        self._began_s, self._ended_s = time.monotonic(), None
         environment = {
             "KOLOSSOS_COORDINATOR": coordinator,
             "KOLOSSOS_REPLICA": str(self.number),
@@ -84,18 +93,28 @@ class Replica:
             "KOLOSSOS_LIFE": str(self.life),
             "WORLD_SIZE": str(ranks),
             "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(_free_port()),
+            "MASTER_PORT": str(free_port()),
         }
+        self.begin(environment, {rank: self.number * ranks + rank for rank in range(ranks)}, command, target)
+
+    def begin(
+        self, environment: dict[str, str], ranks: dict[int, int], command: Sequence[str], target: Callable[..., None]
+    ) -> None:
+        """Start processes that run ``kolossos`` with ``command``; ``ranks``: which, and the place of each here."""
+        self._begin_life()
         self.processes = [
             FORKED.Process(
                 target=target,
-                args=({**environment, "RANK": str(rank), "LOCAL_RANK": str(self.number * ranks + rank)}, list(command)),
+                args=({**environment, "RANK": str(rank), "LOCAL_RANK": str(place)}, list(command)),
                 name=f"replica {self.number} rank {rank}",
             )
-            for rank in range(ranks)
+            for rank, place in ranks.items()
         ]
         for process in self.processes:
             process.start()
+
+    def _begin_life(self) -> None:
+        self._began_s, self._ended_s = time.monotonic(), None
 
 
 def run_rank(environment: dict[str, str], command: list[str]) -> None:
@@ -105,7 +124,8 @@ def run_rank(environment: dict[str, str], command: list[str]) -> None:
     runpy.run_module("kolossos", run_name="__main__", alter_sys=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this computer that nobody listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -29,6 +29,7 @@ def slurm_script(job: Job, *, options: list[str], folder: str, python: str = sys
         *([f"cpus-per-task={cpus}"] if cpus else []),
         f"signal=B:USR1@{SPARE_TIME_S}",
         "requeue",
+        *(["no-kill"] if job.replicas else []),  # a node that is gone is one replica
         "open-mode=append",
         f"output={job.name}-%j.log",
         *options,
@@ -46,8 +47,41 @@ def slurm_script(job: Job, *, options: list[str], folder: str, python: str = sys
         "PORT": str(PORT),
         "TRAINING": shlex.join(["train", *job.training]),
     }
-    return re.sub(r"@([A-Z_]+)@", lambda match: words[match[1]], SCRIPT)
+    if job.replicas is not None:
+        each = job.replicas
+        words |= {"REPLICAS": str(each.count), "NODES_EACH": str(each.nodes), "FOLDER": quoted(each.folder)}
+        words |= {"SILENT": f"{each.silent_s:g}", "STUCK": f"{each.stuck_s:g}"}
+        words |= {"RANKS": str(each.nodes * job.per_node)}
+    script = SCRIPT.replace("@RANKS_BEGIN@\n", EACH_REPLICA if job.replicas else ALL_TOGETHER)
+    return re.sub(r"@([A-Z_]+)@", lambda match: words[match[1]], script)
 
+
+ALL_TOGETHER = """\
+srun --nodes=@NODES@ --ntasks=@NODES@ --nodelist="$hosts" --kill-on-bad-exit=0 \\
+  @PYTHON@ -m kolossos.launch.node --nodes @NODES@ --per-node @PER_NODE@ --index '$SLURM_PROCID' \\
+  --meet "${hosts%%,*}:@PORT@" --job "$job" -- @TRAINING@ &
+ranks=$!
+"""
+
+EACH_REPLICA = """\
+# Each replica is a step of its own, begun again as long as the coordinator, which is here, is there.
+coordinator=$first:$((@PORT@ + $SLURM_JOB_ID % 1000))
+@PYTHON@ -m kolossos.launch.coordinate @FOLDER@ --address "$coordinator" --replicas @REPLICAS@ --ranks @RANKS@ \\
+  --nodes @NODES_EACH@ --silent @SILENT@ --stuck @STUCK@ --restarts @RESTARTS@ &
+ranks=$!
+replica() {
+  while kill -0 $ranks 2> /dev/null; do
+    srun --nodes=@NODES_EACH@ --ntasks=@NODES_EACH@ --nodelist="$2" --kill-on-bad-exit=0 --no-kill \\
+      @PYTHON@ -m kolossos.launch.agent --coordinator "$coordinator" --replica "$1" --replicas @REPLICAS@ \\
+      --nodes @NODES_EACH@ --per-node @PER_NODE@ --index '$SLURM_PROCID' --address '$SLURMD_NODENAME' \\
+      --lease @SILENT@ -- @TRAINING@
+    sleep 1
+  done
+}
+for number in $(seq 0 $((@REPLICAS@ - 1))); do
+  replica $number "$(cut -d, -f$((number * @NODES_EACH@ + 1))-$(((number + 1) * @NODES_EACH@)) <<< "$hosts")" &
+done
+"""
 
 SCRIPT = """\
 #!/bin/bash
@@ -72,10 +106,7 @@ fi
 again= ranks=
 trap 'again=yes; kill -USR1 $ranks' USR1
 trap 'kill -USR1 $ranks' TERM
-srun --nodes=@NODES@ --ntasks=@NODES@ --nodelist="$hosts" --kill-on-bad-exit=0 \\
-  @PYTHON@ -m kolossos.launch.node --nodes @NODES@ --per-node @PER_NODE@ --index '$SLURM_PROCID' \\
-  --meet "${hosts%%,*}:@PORT@" --job "$job" -- @TRAINING@ &
-ranks=$!
+@RANKS_BEGIN@
 while :; do
   wait $ranks
   code=$?

@@ -5,7 +5,6 @@ longer takes part writes nothing.
 """
 
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +13,22 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from torch.distributed import Store
+
 from kolossos.launch.coordinator import Coordinator
 from kolossos.launch.job import REFUSED, STOPPED
 from kolossos.launch.node import CRASH, ENDED_BY_FORCE_S, FORWARDED
 from kolossos.launch.replicas import FORKED, LOADED_ONCE, Replica, prepare_environment, run_rank
-from kolossos.parallel.launched import CUT_OFF, DIFFERS
+from kolossos.parallel.launched import ABSENT, CUT_OFF, DIFFERS, MISCOMPUTED
 from kolossos.runs.paths import RunPaths, is_run_folder
 
 TICK_S = 0.01
-ENDED = {CUT_OFF: "no longer reached the coordinator", DIFFERS: "held other bits than those of the other replicas"}
+ENDED = {
+    CUT_OFF: "no longer reached the coordinator",
+    DIFFERS: "held other bits than those of the other replicas",
+    MISCOMPUTED: "computed another gradient than others did of the same data",
+    ABSENT: "is on a node whose agent is not heard of",
+}
 SHORT_LIFE_S = 60.0
 
 
@@ -31,7 +37,8 @@ class Replicas:
 
     restarts: how often each may be started again in a row without having taken part for a minute; then the others go
     on without it. log: told what happens, as values with a Unix ``time``. target: what a rank's process
-    calls. host: this computer, as ranks reach it.
+    calls. host, port: this computer, as ranks reach it (0: a free port). made: replicas that are not processes of this
+    one, from their number and the coordinator's store.
     """
 
     def __init__(
@@ -46,11 +53,13 @@ class Replicas:
         log: Callable[[dict[str, Any]], None] = lambda _: None,
         target: Callable[[dict[str, str], list[str]], None] = run_rank,
         host: str = "127.0.0.1",
+        port: int = 0,
+        made: Callable[[int, Store], Replica] = lambda number, _: Replica(number),
     ):
         self.command, self.ranks, self.restarts, self._target = list(command), ranks, restarts, target
         self._log = log
-        self.coordinator = Coordinator(replicas, ranks, silent_s, stuck_s, host, tell=self._tell)
-        self.all = [Replica(number) for number in range(replicas)]
+        self.coordinator = Coordinator(replicas, ranks, silent_s, stuck_s, host, port, tell=self._tell)
+        self.all = [made(number, self.coordinator.store) for number in range(replicas)]
         self._asked: int | None = None
 
     def run(self, each_tick: Callable[["Replicas"], None] = lambda _: None) -> int:
@@ -124,7 +133,7 @@ class Replicas:
 
     def _code(self) -> int:
         """Of a run whose ranks have all ended well, or were lost on the way."""
-        codes = {process.exitcode for replica in self.all if not replica.gone for process in replica.processes}
+        codes = {code for replica in self.all if not replica.gone for code in replica.codes}
         return STOPPED if STOPPED in codes else 0 if codes == {0} else 128 + (self._asked or signal.SIGTERM)
 
     def _tell(self, what: dict[str, Any]) -> None:
@@ -137,9 +146,7 @@ class Replicas:
         def forward(number: int, _: FrameType | None) -> None:
             self._asked = number
             for replica in self.all:
-                for process in replica.processes:
-                    if process.pid is not None and process.is_alive():
-                        os.kill(process.pid, number)
+                replica.signal(number)
 
         before = {}
         for name in FORWARDED:

@@ -9,10 +9,12 @@ up the gradients of ranks with other tokens, those of cp among them.
 are added up over ranks once a step, too (`finish_gradients`).
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import Shard
@@ -58,6 +60,24 @@ def finish_gradients(model: Held) -> None:
                     group.post_backward()
             state._root_post_backward_final_callback()
             _set_once(decoder, True)
+
+
+@contextmanager
+def gradients_seen(see: Callable[[Sequence[Tensor]], None]) -> Iterator[None]:
+    """Inside the block ``see`` is given what each reduction begins with: gradients of this rank's own sequences."""
+    from torch.distributed.fsdp._fully_shard import _fsdp_param_group as reducing
+
+    real = reducing.foreach_reduce
+
+    def seen(parameters: Any, gradients: list[Tensor], *rest: Any, **named: Any) -> Any:
+        see(gradients)
+        return real(parameters, gradients, *rest, **named)
+
+    reducing.foreach_reduce = seen
+    try:
+        yield
+    finally:
+        reducing.foreach_reduce = real
 
 
 def even_dim(shape: torch.Size, ranks: int) -> int:

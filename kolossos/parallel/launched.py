@@ -9,6 +9,12 @@ CUT_OFF = 76
 DIFFERS = 77
 """Exit code of a rank that holds other bits than those of the other replicas."""
 
+MISCOMPUTED = 78
+"""Exit code of a rank that computed another gradient than other replicas did of the same data."""
+
+ABSENT = 79
+"""Stands for the exit code of ranks on a node that nobody hears of."""
+
 
 @dataclass(frozen=True)
 class Launched:

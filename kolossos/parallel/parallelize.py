@@ -1,12 +1,17 @@
 """A layout applied to a model: one line an axis, in the order in which the axes go on."""
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from torch import Tensor
+
 from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder
 from kolossos.model.experts.routing import Router
 from kolossos.model.sequence import SequenceCut
 from kolossos.parallel.context import gather_keys
 from kolossos.parallel.experts import cut_experts
-from kolossos.parallel.fsdp import finish_gradients, shard_parameters
+from kolossos.parallel.fsdp import finish_gradients, gradients_seen, shard_parameters
 from kolossos.parallel.mesh import Meshes
 from kolossos.parallel.sums import RankSums
 from kolossos.parallel.tensor import cut_weights
@@ -33,6 +38,11 @@ def parallelize(model: Decoder, layout: Layout, meshes: Meshes | None) -> Decode
         gather_keys(model, meshes.ranks["cp"].get_group())
     shard_parameters(model, layout, meshes)
     return model
+
+
+def before_sums(see: Callable[[Sequence[Tensor]], None]) -> AbstractContextManager[None]:
+    """Inside the block ``see`` is given the gradients of this rank's own sequences before they are added to others'."""
+    return gradients_seen(see)
 
 
 def end_of_backward(model: Held) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 from kolossos.errors import InputError
 from kolossos.report.run_files import environment, manifest_path, run_spec, tokenizer_sha256, training_steps
 from kolossos.report.subject import Figure, Subject
+from kolossos.runs.goodput import read_goodput
+from kolossos.runs.paths import RunPaths
+from kolossos.runs.step_times import times_of_ranks
 from kolossos.specs.catalogue import load_gpu, names
 from kolossos.specs.cluster import PowerSpec
 from kolossos.specs.draw import UNMEASURED_SHARES_OF_TDP
@@ -30,9 +33,9 @@ def read_run(folder: Path) -> Subject:
     gpu = _gpu(str(machine.get("device", "")))
     energy = _energy(events, seconds.value or 0.0, spec, machine, gpu)
     done, steps = int(events[-1]["step"]), spec.schedule.steps
-    remarks = [
-        "Steps that were computed again after an interruption are counted once: how often that was is not recorded."
-    ]
+    goodput = read_goodput(RunPaths(folder).time)
+    again = f"there were {goodput.steps_redone:,}" if goodput else "how often that was is not recorded"
+    remarks = [f"Steps that were computed again after an interruption are counted once: {again}."]
     return Subject(
         kind="run",
         name=spec.name,
@@ -54,6 +57,8 @@ def read_run(folder: Path) -> Subject:
         data=_data(spec, folder, float(events[-1]["tokens"])),
         layout=spec.layout.model_dump(),
         remarks=remarks,
+        goodput=goodput,
+        step_times=times_of_ranks(folder, spec.layout.world_size),
     )
 
 

@@ -43,6 +43,11 @@ def make_record(
         },
         "n_gpus": subject.n_gpus,
         "time": _figure(subject.seconds),
+        "wall_time": subject.goodput.as_values() if subject.goodput else None,
+        "steps_by_rank": [
+            {"rank": one.rank, "host": one.host, "steps": one.steps, "seconds": one.percentiles()}
+            for one in subject.step_times
+        ],
         "energy": _figure(subject.energy),
         "carbon": _figure(subject.carbon),
         "cost": _figure(subject.cost),

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from kolossos.report.compute import Compute
 from kolossos.report.laws import LawTable, Standing
 from kolossos.report.subject import Figure, Subject
+from kolossos.runs.goodput import Goodput
+from kolossos.runs.step_times import QUANTILES, StepTimes, slowest, together
 from kolossos.specs.counts import count_parameters
 
 NO_ADVICE = (
     "This document is no legal advice. It compares numbers with published lines; whether a law applies to a developer "
     "is for a lawyer to say."
 )
+RANKS_SHOWN = 16
 HOURS_PER_JOULE = 1 / 3.6e6
 
 
@@ -34,6 +37,8 @@ def make_sections(
         _model(subject),
         _compute(subject, compute),
         _resources(subject, compute),
+        *([_wall_time(subject.goodput)] if subject.goodput else []),
+        *([_steps(subject.step_times)] if subject.step_times else []),
         Section("Hardware", header=["what", "value"], rows=[list(row) for row in subject.hardware]),
         Section("Data", header=["what", "value"], rows=[list(row) for row in subject.data]),
         _lines(standings, table, revenue_usd),
@@ -62,6 +67,35 @@ def _summary(subject: Subject, compute: Compute, standings: list[Standing]) -> S
         ],
         points=points,
     )
+
+
+def _wall_time(goodput: Goodput) -> Section:
+    rows = [
+        [name.replace("_", " "), f"{s:,.1f}", f"{s / goodput.wall_s:.1%}"] for name, s in goodput.parts.items() if s
+    ]
+    rows.append(["all", f"{sum(goodput.parts.values()):,.1f}", "100.0%"])
+    told = (
+        f"{goodput.wall_s:,.1f} s of wall time; attempts: {goodput.attempts:,} (each start, and each rollback, begins "
+        f"one); {goodput.steps_redone:,} steps done again; {goodput.share:.1%} of it computed what was kept."
+    )
+    return Section("Where the time went", [told], ["part", "seconds", "share"], rows)
+
+
+def _steps(ranks: list[StepTimes]) -> Section:
+    """Percentiles of all ranks together and of the slowest; milliseconds."""
+    named = [("all", together(ranks))] + [(f"{one.rank} on {one.host}", one) for one in slowest(ranks, RANKS_SHOWN)]
+    rows = [
+        [name, part.replace("_", " "), *(f"{1e3 * value:,.3g}" for value in of_part.values())]
+        for name, times in named
+        for part, of_part in times.percentiles().items()
+    ]
+    told = (
+        f"Milliseconds of {named[0][1].steps:,} steps of {len(ranks):,} ranks, with those that were done again; of a "
+        f"checkpoint what it stops training for."
+    )
+    if len(ranks) > RANKS_SHOWN:
+        told += f" Shown are the {RANKS_SHOWN} ranks with the longest p95."
+    return Section("Steps by rank", [told], ["rank", "part", *QUANTILES], rows)
 
 
 def _model(subject: Subject) -> Section:

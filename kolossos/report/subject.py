@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kolossos.runs.goodput import Goodput
+from kolossos.runs.step_times import StepTimes
 from kolossos.specs.model import ModelSpec
 
 How = Literal["measured", "counted", "estimated", "planned", "given", "not known"]
@@ -22,7 +24,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Subject:
-    """A run or plan as read from its files. Base units: tokens, FLOPs, seconds, joules, USD."""
+    """A run or plan as read from its files. Base units: tokens, FLOPs, seconds, joules, USD.
+
+    goodput, step_times: of a run that wrote down where its time went, over all attempts and by rank.
+    """
 
     kind: Literal["run", "plan", "simulation"]
     name: str
@@ -44,3 +49,5 @@ class Subject:
     data: list[tuple[str, str]]
     layout: dict[str, object] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    goodput: Goodput | None = None
+    step_times: list[StepTimes] = field(default_factory=list)

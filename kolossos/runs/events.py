@@ -14,9 +14,11 @@ from typing import Any, Literal, get_args
 
 from kolossos.files import AppendFile, write_whole
 
-Kind = Literal["train", "skipped", "validation"]
+Kind = Literal["train", "skipped", "validation", "rolled-back", "miscomputed"]
 """train: a step that was kept; skipped: one that changed nothing, for its loss or gradient was not finite or stood out;
-validation: a score of held-out text (``n_tokens`` = 0 and no loss where the data holds none)."""
+validation: a score of held-out text (``n_tokens`` = 0 and no loss where the data holds none); rolled-back: the run went
+back to this step from a bad one (``from_step``), whose loss and gradient norm these are; miscomputed: behind this step
+ranks disagreed on a gradient (``train/watch/replay.py``), and it was not kept."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 UNITS = "units"  # the kind of the first line
@@ -26,20 +28,23 @@ NEAR_END = 65536  # bytes
 
 @dataclass(frozen=True)
 class Metric:
-    """The unit of a value, the kinds of events that may have it, and whether it is a whole number."""
+    """The unit of a value, the kinds of events that may have it, and whether it is a whole number, or a text."""
 
     unit: str
     kinds: tuple[Kind, ...]
     whole: bool = False
+    text: bool = False
 
 
 STEP: tuple[Kind, ...] = ("train", "skipped")
 SCORE: tuple[Kind, ...] = ("validation",)
+BACK: tuple[Kind, ...] = ("rolled-back",)
+CHECK: tuple[Kind, ...] = ("miscomputed",)
 
 METRICS = {
-    "loss": Metric("nats/token", STEP),
+    "loss": Metric("nats/token", STEP + BACK),
     "lr_factor": Metric("share of the peak learning rate", STEP),
-    "grad_norm": Metric("1", STEP),
+    "grad_norm": Metric("1", STEP + BACK),
     "tokens": Metric("tokens since the start of the run", STEP),
     "tokens_per_s": Metric("tokens/s", STEP),
     "mfu": Metric("share of the measured matrix-product peak", STEP),
@@ -51,10 +56,18 @@ METRICS = {
     "bits_per_byte": Metric("bits/byte of text", SCORE),
     "n_tokens": Metric("tokens scored", SCORE, whole=True),
     "n_bytes": Metric("bytes of text scored", SCORE, whole=True),
+    "from_step": Metric("the bad step, from 1", BACK, whole=True),
+    "batches_left_out": Metric("global batches that no kept step reads", BACK, whole=True),
+    "wrong_ranks": Metric("ranks and their hosts; if not sure, all that disagree", CHECK, text=True),
+    "compared_ranks": Metric("ranks and their hosts", CHECK, text=True),
+    "sure": Metric("1: those are wrong, 0: nobody can say", CHECK, whole=True),
 }
 
+Value = float | str
+"""Of a metric: a float, a whole number or a text."""
 
-def require_registered(kind: str, values: Mapping[str, float]) -> None:
+
+def require_registered(kind: str, values: Mapping[str, Value]) -> None:
     """ValueError for a value that METRICS does not know, or not in this kind of event, or of another type."""
     if kind not in KINDS:
         raise ValueError(f"no kind of event {kind!r}; known: {', '.join(KINDS)}")
@@ -64,7 +77,7 @@ def require_registered(kind: str, values: Mapping[str, float]) -> None:
             raise ValueError(f"no metric {name!r}: METRICS must name it and its unit before it can be written")
         if kind not in metric.kinds:
             raise ValueError(f"metric {name!r} belongs to {' and '.join(metric.kinds)} events, not to {kind!r}")
-        wanted = int if metric.whole else float
+        wanted = str if metric.text else int if metric.whole else float
         if type(value) is not wanted:
             raise ValueError(f"metric {name!r} = {value!r} must be of type {wanted.__name__}")
 
@@ -79,7 +92,7 @@ class EventFile:
         write_whole(path, "".join(line + "\n" for line in (header, *kept)))
         self._file = AppendFile(path)
 
-    def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
+    def write(self, step: int, kind: Kind, values: Mapping[str, Value]) -> None:
         """One event; ValueError if it has what METRICS does not allow."""
         require_registered(kind, values)
         self._file.append(f"{_line(step, kind, values)}\n".encode())

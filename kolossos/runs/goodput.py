@@ -28,6 +28,7 @@ PARTS = {
     "update": "compute",
     "sums": "exposed_communication",
     "exchange": "exposed_communication",
+    "replay": "replay",
     "checkpoint": "checkpoint",
     "validation": "validation",
     "writing": "other",

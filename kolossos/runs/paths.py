@@ -6,13 +6,14 @@ promise.json       what a plan said, if a plan made the run file
 environment.json   software, machine, measured peak
 tokenizer.json     so that the folder can be used without the data (with tokenizer_config.json, if there is one)
 metrics.jsonl      one event a line; the first gives the units
+rollbacks.json     when the run went back to a checkpoint, and which data it left out (kolossos/runs/rollbacks.py)
 time.jsonl         where the time went, over all attempts (kolossos/runs/goodput.py)
 tensorboard/       the same for TensorBoard
 checkpoints/       a folder each, which kolossos/train/checkpoints/ explains
 samples/           text written during training
 plots/             loss.png
 replicas.jsonl     which replicas left and came, when and why (kolossos/launch/supervise.py)
-watch/             where each rank of several is now (kolossos/train/watch/)
+watch/             where each rank of several is now (kolossos/train/watch/), how long its steps took (step_times.py)
 hang.json          who waited where when a run of several ranks hung and was ended
 report/            what `kolossos report` writes
 """
@@ -64,6 +65,10 @@ class RunPaths:
         return self.folder / "metrics.jsonl"
 
     @property
+    def rollbacks(self) -> Path:
+        return self.folder / "rollbacks.json"
+
+    @property
     def time(self) -> Path:
         return self.folder / "time.jsonl"
 
@@ -88,6 +93,9 @@ class RunPaths:
 
     def watch_of(self, rank: int) -> Path:
         return self.watch / f"rank-{rank:05d}.json"
+
+    def steps_of(self, rank: int) -> Path:
+        return self.watch / f"steps-{rank:05d}.json"
 
     @property
     def hang(self) -> Path:

@@ -13,13 +13,15 @@ from kolossos.errors import InputError
 from kolossos.runs.events import METRICS, newest_event
 from kolossos.runs.goodput import read_goodput
 from kolossos.runs.paths import RunPaths
+from kolossos.runs.step_times import QUANTILES, StepTimes, slowest, times_of_ranks, together
 
 HOST = "127.0.0.1"
+RANKS_SHOWN = 64
 CONTENT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(folder: Path) -> str:
-    """The last step and the parts of the wall time, as far as the run has them."""
+def exposition(folder: Path, world: int) -> str:
+    """The last step, the parts of the wall time and the steps of ``world`` ranks, as far as the run has them."""
     files = RunPaths(folder)
     lines: list[str] = []
     event = newest_event(files.metrics)
@@ -33,7 +35,20 @@ def exposition(folder: Path) -> str:
         parts = [(f'{{part="{name}"}}', seconds) for name, seconds in found.parts.items()]
         lines += _family("wall_seconds", "wall time of all attempts, by part", parts)
         lines += _family("attempts", "times that the run was begun or gone on with", [("", found.attempts)])
+    if ranks := times_of_ranks(folder, world):
+        lines += _family("step_seconds", "seconds, by rank, part and quantile, of all steps so far", _samples(ranks))
     return "".join(line + "\n" for line in lines)
+
+
+def _samples(ranks: list[StepTimes]) -> list[tuple[str, float]]:
+    """Of the slowest ranks, and of all together."""
+    named = [("all", together(ranks))] + [(str(one.rank), one) for one in slowest(ranks, RANKS_SHOWN)]
+    return [
+        (f'{{rank="{name}",part="{part}",quantile="{QUANTILES[quantile]}"}}', seconds)
+        for name, times in named
+        for part, of_part in times.percentiles().items()
+        for quantile, seconds in of_part.items()
+    ]
 
 
 def _family(name: str, unit: str, samples: list[tuple[str, float]]) -> list[str]:
@@ -42,8 +57,10 @@ def _family(name: str, unit: str, samples: list[tuple[str, float]]) -> list[str]
 
 
 @contextmanager
-def served(folder: Path, port: int) -> Iterator[int]:
+def served(folder: Path, port: int, world: int = 1) -> Iterator[int]:
     """Inside the block /metrics answers at this computer alone; gives the port (of the system's choice for 0).
+
+    world: how many ranks the run has.
 
     Raises:
         InputError: something else listens there.
@@ -52,7 +69,7 @@ def served(folder: Path, port: int) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found = self.path == "/metrics"
-            body = exposition(folder).encode() if found else b"see /metrics\n"
+            body = exposition(folder, world).encode() if found else b"see /metrics\n"
             self.send_response(200 if found else 404)
             self.send_header("Content-Type", CONTENT)
             self.send_header("Content-Length", str(len(body)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kolossos.files import AppendFile
-from kolossos.runs.events import Kind
+from kolossos.runs.events import Kind, Value
 
 FILE_NAME = re.compile(r"events\.out\.tfevents\.(\d+)\.")
 MASK_DELTA = 0xA282EAD8  # of TFRecord's checksums
@@ -40,12 +40,16 @@ class TensorBoard:
             start = self._protocol.SessionLog(status=self._protocol.SessionLog.START)
             self._write(self._protocol.Event(wall_time=time.time(), step=resume_step + 1, session_log=start))
 
-    def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
+    def write(self, step: int, kind: Kind, values: Mapping[str, Value]) -> None:
         """One event; what is not a finite float has no point on a curve."""
+        self.write_tags(step, {f"{kind}/{name}": value for name, value in values.items()})
+
+    def write_tags(self, step: int, values: Mapping[str, Value]) -> None:
+        """The same with the names of curves as they are."""
         event = self._protocol.Event(wall_time=time.time(), step=step)
         for name, value in values.items():
             if isinstance(value, float) and math.isfinite(value):
-                event.summary.value.add(tag=f"{kind}/{name}", simple_value=value)
+                event.summary.value.add(tag=name, simple_value=value)
         self._write(event)
 
     def sync(self) -> None:

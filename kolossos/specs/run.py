@@ -57,6 +57,16 @@ class OptimizerSpec(Spec):
         default=0.0,
         description="skip a step whose loss or gradient norm is so many deviations above the last 128; 0: none",
     )
+    bad_steps: Literal["skip", "roll-back", "stop"] = Field(
+        default="skip", description="what to do about such a step, and about a loss or gradient that is not finite"
+    )
+    back_steps: NonNegativeInt = Field(
+        default=0, description="roll back to the newest due checkpoint at least so many steps before the bad one"
+    )
+    skip_batches: NonNegativeInt = Field(
+        default=0, description="leave out so many batches behind the bad one, too, when rolling back"
+    )
+    rollbacks: PositiveInt = Field(default=5, description="of one run, at most; one more ends it with an error")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -96,6 +106,7 @@ class CheckpointSpec(Spec):
 
     every: NonNegativeInt = 200
     keep: PositiveInt = 2
+    memory_every: NonNegativeInt = 0
 
 
 class EvaluateSpec(Spec):
@@ -115,6 +126,7 @@ class ComputeSpec(Spec):
     compile: Literal["auto", "on", "off"] = "auto"
     hang_seconds: NonNegativeFloat = 0.0
     compare_replicas_every: NonNegativeInt = 0
+    replay_every: NonNegativeInt = 0
     metrics_port: int = Field(default=0, ge=0, le=65535)
 
 

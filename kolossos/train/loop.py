@@ -11,8 +11,10 @@ import torch
 
 from kolossos.errors import InputError
 from kolossos.files import write_failure
+from kolossos.runs.step_times import StepTimes, read_step_times
 from kolossos.train.bad_steps import STOP_AFTER, on_step
 from kolossos.train.checkpoints.folder import CheckpointFolder
+from kolossos.train.checkpoints.memory import Memory, place_of
 from kolossos.train.checkpoints.names import committed_steps
 from kolossos.train.evaluate import spread_batches
 from kolossos.train.lifecycle.interrupt import Interrupt
@@ -22,9 +24,12 @@ from kolossos.train.recorder import Recorder, step_values
 from kolossos.train.replicas.crew import Crew
 from kolossos.train.schedule import StepBudget, lr_factor
 from kolossos.train.setup import Training
+from kolossos.train.survive.rollback import Rollbacks
+from kolossos.train.watch.replay import Miscomputed
 from kolossos.train.watch.watcher import watched
 
 TELL_S = 1.0  # between two records of where the time went
+TIMES_S = 5.0  # between two records of how long the steps of each rank took
 FIRST_SECONDS, MOST_FIRST_STEPS = 2.0, 20  # of the steps that are timed before a run begins
 
 
@@ -47,6 +52,12 @@ class Loop:
     _wrote: bool = field(init=False, default=True)
     _bad_in_a_row: int = field(init=False, default=0)
     _told_s: float = field(init=False, default=-math.inf)
+    _timed_s: float = field(init=False, default=-math.inf)
+    _rollbacks: Rollbacks = field(init=False)
+    _miscomputed: int = field(init=False, default=-1)  # the step that was found to be wrong last
+
+    def __post_init__(self) -> None:
+        self._rollbacks = Rollbacks(self.training, self.checkpoints, self.recorder)
 
     def run(self) -> Outcome:
         """Train; a signal ends after the step under way, with a checkpoint.
@@ -56,12 +67,17 @@ class Loop:
                 be written cannot be, such as on a full disk. The line names the last good checkpoint.
         """
         start_time = time.perf_counter()
-        done = self._saved = self._resume()
+        self._count_on()
+        if self.crew is None and self.training.spec.checkpoint.memory_every:
+            ranks, path = self.training.ranks, self.recorder.folder.path
+            place = place_of(path, self.training.spec, ranks.world)
+            self.checkpoints.memory = Memory(place, ranks, self.recorder.say)
+        done = self._resume()
         if self.crew is not None:
             done = self.crew.join(done)
             self._saved, self._wrote = self._newest_saved(done), self._writes
             self.recorder.is_writer = self._writes and self.training.ranks.rank == 0
-            self.crew.on_change = self._catch_up
+            self.crew.on_change, self.crew.on_disagreement = self._catch_up, self.recorder.miscomputed
         try:
             with self._watched(), self.recorder.recording(done), self.interrupt.patience():
                 done, evaluation, scored = self._train(done)
@@ -82,11 +98,13 @@ class Loop:
         self.training.board.take()  # what was before counts as set-up, or restart
         if self.crew is None and 0 < spec.checkpoint.every <= steps - done:
             self.checkpoints.prepare(self.training.state())
+        self._rollbacks.complete()
         self._score_if_due(done)  # the part before this one may have ended in it
         while done < steps and not requested():
-            step_time = time.perf_counter()
-            self._step(done)
-            done += 1
+            step_time, before = time.perf_counter(), done
+            done = self._step(done)
+            if done <= before:
+                continue
             if self.budget is not None:
                 now = time.perf_counter()
                 steps = self._refit(self.budget, done, now - step_time, now - start_time)
@@ -98,6 +116,8 @@ class Loop:
                 self._validate(done, spec.evaluate.batches)
             if self._is_save_due(done):
                 self._save(done)
+            elif _is_due(done, spec.checkpoint.memory_every) and done < steps:
+                self._save(done, in_memory=True)
         evaluation, scored = self._end(done)
         while self.crew is not None and not self.crew.finished(done, self.interrupt.requested):
             evaluation, scored = self._end(done)  # whoever was to do it is gone
@@ -115,8 +135,18 @@ class Loop:
             scored = self._scored(done)  # unless a signal has cut it off
         self.training.board.at("checkpoint")
         self.checkpoints.finish()
+        if self.checkpoints.memory is not None:
+            self.checkpoints.memory.clear()
         self._tell(done)
         return evaluation, scored
+
+    def _count_on(self) -> None:
+        """How long the steps of this rank took before, in an attempt that ended."""
+        rank = self.training.ranks.rank
+        if self.crew is not None:
+            rank += self.crew.seat.replica * self.crew.seat.ranks
+        before = read_step_times(self.recorder.folder.files.steps_of(rank))
+        self.training.board.times = before or StepTimes(rank)
 
     @property
     def _writes(self) -> bool:
@@ -164,6 +194,9 @@ class Loop:
         if now - self._told_s >= at_least_s:
             self._told_s = now
             self.recorder.spent(step, self.training.board.take())
+            if at_least_s == 0.0 or now - self._timed_s >= TIMES_S:
+                self._timed_s = now
+                self.recorder.took(step, self.training.board.times, curves=at_least_s == 0.0)
 
     def _requested(self) -> bool:
         """Whether the run is to end, for a signal came to any rank."""
@@ -185,35 +218,76 @@ class Loop:
         return steps
 
     def _resume(self) -> int:
-        checkpoint = self.checkpoints.newest_good(self.recorder.say)
-        if checkpoint is None:
-            return 0
-        checkpoint.load(self.training.state())
-        return checkpoint.step
+        memory, state = self.checkpoints.memory, self.training.state()
+        there = self.training.ranks.gather([one.step for one in self.checkpoints.all()])[0] if memory else []
+        if memory is not None and (step := memory.restore(state, max(there, default=0))) is not None:
+            self.recorder.say(f"going on from step {step}, from the memory of the nodes")
+            self._saved, done = max(there, default=0), step
+        else:
+            checkpoint = self.checkpoints.newest_good(self.recorder.say)
+            done = self._saved = checkpoint.step if checkpoint else 0
+            if checkpoint is not None:
+                checkpoint.load(state)
+        if self.crew is None:  # with replicas no run goes back
+            self._rollbacks.resume(done)
+        return done
 
-    def _step(self, step: int) -> None:
+    def _step(self, step: int) -> int:
+        """Step ``step`` (from 0); the steps done then, fewer than before where the run went back."""
         start, board = time.perf_counter(), self.training.board
         board.begin_step(step + 1)
         factor = lr_factor(self.training.spec.schedule, step)
-        if self.crew is None:
-            result = self.training.step(step, factor, skip_if_not_finite=True)
-        else:
-            self.crew.bad_in_a_row = self._bad_in_a_row
-            result = self.crew.step(step, factor, self.interrupt.requested)
+        replayed_s = board.spent_in("replay")
+        try:
+            if self.crew is None:
+                result = self.training.step(step, factor, skip_if_not_finite=True)
+            else:
+                self.crew.bad_in_a_row = self._bad_in_a_row
+                result = self.crew.step(step, factor, self.interrupt.requested)
+        except Miscomputed as found:
+            return self._compute_again(step, found)
         values = step_values(result, factor)
         board.end_step()
         seconds = time.perf_counter() - start
-        decision = on_step(result.kept, self._bad_in_a_row)
+        if (replayed_s := board.spent_in("replay") - replayed_s) > 0:
+            self.recorder.replayed(step + 1, replayed_s, seconds - replayed_s, self.training.spec.compute.replay_every)
+        policy, gone_back = self.training.spec.optimizer, len(self._rollbacks.all)
+        decision = on_step(result.kept, self._bad_in_a_row, policy, gone_back)
         if decision == "keep":
             self._bad_in_a_row = 0
             self.recorder.step(step + 1, values, seconds)
-            return
+            return step + 1
+        if decision == "roll-back":
+            return self._go_back(step, values)
         self._bad_in_a_row += 1
         self.recorder.skipped(step + 1, values, seconds, self._bad_in_a_row, STOP_AFTER)
         if decision == "stop":
-            raise self._diverged(f"in {self._bad_in_a_row} steps in a row, the last of them step {step + 1}")
+            when = f"in {self._bad_in_a_row} steps in a row, the last of them step {step + 1}"
+            if policy.bad_steps != "skip":
+                when = f"in step {step + 1}" + f", after {gone_back} rollbacks" * (policy.bad_steps == "roll-back")
+            raise self._diverged(when)
+        return step + 1
 
-    def _save(self, step: int) -> None:
+    def _compute_again(self, step: int, found: Miscomputed) -> int:
+        """A gradient of step ``step`` (from 0) that ranks disagreed on is not kept; the steps done."""
+        self.training.board.at("writing")
+        self.recorder.miscomputed(step, found)
+        if not found.sure or self._miscomputed == step:
+            raise self._stopped(f"{found} in step {step + 1}", "; leave that host out, and the run goes on from there")
+        self._miscomputed = step
+        return step
+
+    def _go_back(self, step: int, values: dict[str, float]) -> int:
+        """From the bad step ``step`` (from 0); the steps done then."""
+        self._tell(step)
+        self.training.board.at("checkpoint")
+        done = self._rollbacks.go_back(step, values["loss"], values["grad_norm"])
+        self.training.board.at("writing")
+        self.training.board.take()  # told as the time between two attempts
+        self._saved, self._bad_in_a_row = done, 0
+        return done
+
+    def _save(self, step: int, *, in_memory: bool = False) -> None:
         """Weights that are not finite never become a checkpoint. After a good step they are, and are not looked at."""
         if not self._writes:
             self._saved = step
@@ -224,9 +298,12 @@ class Loop:
             self._compare_replicas(step)
         self.training.board.at("checkpoint")
         self.recorder.sync()
-        self.checkpoints.save(step, self.training.state())
+        if in_memory and self.checkpoints.memory is not None:
+            self.checkpoints.memory.save(step, self.training.state())
+        else:
+            self.checkpoints.save(step, self.training.state())
+            self._saved = step
         self.training.board.at("writing")
-        self._saved = step
         self._tell(step)  # an attempt may go on from here: its account begins where this one is cut
 
     def _compare_replicas(self, step: int) -> None:

@@ -19,17 +19,21 @@ from kolossos.files import write_failure, write_whole
 from kolossos.model.chunks import Held
 from kolossos.model.decoder import Decoder
 from kolossos.runs.environment import Environment
-from kolossos.runs.events import EventFile, Kind, read_events
+from kolossos.runs.events import EventFile, Kind, Value, read_events
 from kolossos.runs.folder import RunFolder
 from kolossos.runs.goodput import TimeFile
 from kolossos.runs.plot import plot_run
 from kolossos.runs.prometheus import served
+from kolossos.runs.rollbacks import Rollback
+from kolossos.runs.step_times import StepTimes, slowest, times_of_ranks, together
 from kolossos.runs.tensorboard import TensorBoard
 from kolossos.specs.counts import training_flops_per_token
 from kolossos.specs.run import RunSpec
 from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.step import StepResult
+from kolossos.train.watch.replay import Miscomputed
 
+RANKS_DRAWN = 16  # the slowest ones
 RECENT = 64  # events that a rank remembers, in case it has to go on writing for another
 
 Sample = Callable[[Decoder], str]
@@ -49,7 +53,7 @@ class Watcher(Protocol):
 class Logger(Protocol):
     """Keeps the events of a run, as METRICS in kolossos/runs/events.py names them."""
 
-    def write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None: ...
+    def write(self, step: int, kind: Kind, values: Mapping[str, Value]) -> None: ...
 
     def sync(self) -> None: ...
 
@@ -74,7 +78,8 @@ class Recorder:
         self._left_out: set[str] = set()
         self._time: TimeFile | None = None
         self._held: ExitStack | None = None
-        self._recent: deque[tuple[int, Kind, dict[str, float]]] = deque(maxlen=RECENT)
+        self._recent: deque[tuple[int, Kind, dict[str, Value]]] = deque(maxlen=RECENT)
+        self._told_cost = False
         self._made_s = time.monotonic()
         self._unix_s = time.time() - self._made_s  # a clock that is set meanwhile moves no part
 
@@ -124,14 +129,18 @@ class Recorder:
         held.callback(self._end)
         with self._optional(files.environment.name):
             self._environment.write(files.environment)
+        self._open(resume_step, before_s)
+        if port := self.folder.spec.compute.metrics_port:
+            held.enter_context(served(self.folder.path, port, self.folder.spec.layout.world_size))
+
+    def _open(self, resume_step: int, before_s: float) -> None:
+        files = self.folder.files
         self._loggers = [EventFile(files.metrics, resume_step)]
         with self._optional("TensorBoard's curves"):
             self._loggers.append(TensorBoard(files.tensorboard, resume_step))
         with self._optional(files.time.name):
             self._time = TimeFile(files.time)
             self._time.begin(self._unix_s + time.monotonic(), resume_step, before_s)
-        if port := self.folder.spec.compute.metrics_port:
-            held.enter_context(served(self.folder.path, port))
 
     def _end(self) -> None:
         for logger in self._loggers:
@@ -146,6 +155,15 @@ class Recorder:
         if self._time is not None:
             with self._optional(self.folder.files.time.name):
                 self._time.spent(self._unix_s + time.monotonic(), step, parts)
+
+    def took(self, step: int, times: StepTimes, *, curves: bool) -> None:
+        """How long the steps of this rank took so far; every rank tells. ``curves``: those of all ranks are drawn."""
+        with suppress(OSError):
+            times.write(self.folder.files.steps_of(times.rank))
+        for logger in self._loggers[1:] if curves else ():
+            assert isinstance(logger, TensorBoard)
+            with self._optional("TensorBoard's curves"):
+                logger.write_tags(step, _tags(times_of_ranks(self.folder.path, self.folder.spec.layout.world_size)))
 
     def sync(self) -> None:
         """What was written is on the disk when this returns; OSError if it cannot be."""
@@ -182,6 +200,43 @@ class Recorder:
             f"{values['grad_norm']:.3g} ({in_a_row} in a row; {stop_after} end the run); a lower learning rate may help"
         )
 
+    def went_back(self, rollback: Rollback, left_out: int, *, again: bool = False) -> None:
+        """The run went back: events behind that step are dropped. ``again``: only what a run that ended did not write.
+
+        left_out: global batches that no step reads for it.
+        """
+        metrics, to = self.folder.files.metrics, rollback.to
+        if again:
+            told = read_events(metrics, "rolled-back") if self.is_writer and metrics.exists() else []
+            if not self.is_writer or any((e["step"], e["from_step"]) == (to, rollback.bad_step) for e in told):
+                return
+        elif self.is_writer:
+            self._end()
+            self._open(to, 0.0)
+        loss, norm = (math.nan if x is None else x for x in (rollback.loss, rollback.grad_norm))
+        values = {"from_step": rollback.bad_step, "batches_left_out": left_out, "loss": loss, "grad_norm": norm}
+        self._write(to, "rolled-back", values)
+        self.say(
+            f"step {rollback.bad_step}: going back to step {to}, for its loss is {loss:.3g} and its gradient norm "
+            f"{norm:.3g}; {left_out} batches are left out"
+        )
+
+    def miscomputed(self, step: int, found: Miscomputed) -> None:
+        """Behind ``step`` ranks disagreed on a gradient."""
+        named = {"wrong_ranks": found.ranks, "compared_ranks": found.compared}
+        values = {key: ", ".join(f"rank {rank} on {host}" for rank, host in ranks) for key, ranks in named.items()}
+        self._write(step, "miscomputed", {**values, "sure": int(found.sure)})
+        self.say(f"step {step + 1}: not kept: {found}")
+
+    def replayed(self, step: int, seconds: float, step_s: float, every: int) -> None:
+        """What a replay cost, said of the first one that no longer compiles anything."""
+        if not self._told_cost and step > every:
+            self._told_cost = True
+            self.say(
+                f"step {step}: its gradients were computed a second time in {seconds:.3g} s, beside {step_s:.3g} s: "
+                f"with one step in {every} so that is {seconds / every / step_s:.1%} of the time"
+            )
+
     def evaluating(self, tokens: int, total: int) -> None:
         """Progress of a validation."""
         if self.is_writer:
@@ -213,7 +268,7 @@ class Recorder:
             with self._optional("the plot"):
                 plot_run(self.folder.files.metrics, self.folder.files.loss_plot, title)
 
-    def _write(self, step: int, kind: Kind, values: Mapping[str, float]) -> None:
+    def _write(self, step: int, kind: Kind, values: Mapping[str, Value]) -> None:
         if not self.is_writer:
             self._recent.append((step, kind, dict(values)))
         for events in self._loggers[:1]:
@@ -261,6 +316,17 @@ def speed_values(spec: RunSpec, step: int, seconds: float, peak_flops: float) ->
         "step_s": seconds,
         "tokens_per_s": tokens / seconds,
         "mfu": flops / seconds / peak_flops,
+    }
+
+
+def _tags(ranks: list[StepTimes]) -> dict[str, float]:
+    """Curves of the percentiles of a step and of its parts, of the slowest ranks and of all together."""
+    named = [("all", together(ranks))] + [(f"rank-{one.rank}", one) for one in slowest(ranks, RANKS_DRAWN)]
+    return {
+        f"{part}_s/{quantile}/{name}": seconds
+        for name, times in named
+        for part, of_part in times.percentiles().items()
+        for quantile, seconds in of_part.items()
     }
 
 

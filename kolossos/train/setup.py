@@ -4,7 +4,8 @@ A model comes to be in visible steps (`build_model`): built on the meta device, 
 values, compiled, given an optimizer. Nothing is ever whole on a rank that holds a part.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +23,7 @@ from kolossos.parallel.coordinates import data_rank
 from kolossos.parallel.mesh import Meshes, build_mesh
 from kolossos.parallel.parallelize import parallelize
 from kolossos.parallel.pipeline import Pipeline, parts_of_rank
+from kolossos.parallel.replaying import Partners
 from kolossos.parallel.shares import share_of_rank
 from kolossos.parallel.sums import RankSums, all_sums
 from kolossos.parallel.whole import whole_model
@@ -34,9 +36,10 @@ from kolossos.train.lifecycle.data import open_corpus
 from kolossos.train.lifecycle.outcome import Evaluation
 from kolossos.train.optimizer import Optimizer
 from kolossos.train.precision import compute_dtype
-from kolossos.train.step import StepResult, train_step
+from kolossos.train.step import MicroBatch, StepResult, gradients, train_step
 from kolossos.train.tokens import micro_batches
 from kolossos.train.watch.board import Board
+from kolossos.train.watch.replay import Replay
 from kolossos.train.watch.replicas import Differing, differing_replicas
 from kolossos.train.watch.spikes import Spikes
 
@@ -46,6 +49,7 @@ class Training:
     """One run, ready to step. Its whole state is the model, the optimizer and the number of steps done.
 
     share: the sequences of each global batch that are this rank's, a range a micro-batch. sums: over the other ranks.
+    batch_of: which global batch a step reads: that of its number, until the run leaves some out.
     """
 
     spec: RunSpec
@@ -64,24 +68,48 @@ class Training:
     pipeline: Pipeline | None = None
     ranks: Ranks = ALONE
     board: Board = field(default_factory=Board)
+    batch_of: Callable[[int], int] = lambda step: step
 
     def step(self, step: int, lr_factor: float, *, skip_if_not_finite: bool = False) -> StepResult:
-        """Train on the global batch of ``step`` (from 0)."""
-        layout, documents = self.spec.layout, self.spec.data.mask_documents
-        return train_step(
-            self.model,
-            self.optimizer,
-            micro_batches(self.batches, step, self.share, documents, self.device),
-            n_targets=layout.global_batch_size * layout.seq_len,
-            losses=self.spec.loss,
-            dtype=self.dtype,
-            lr_factor=lr_factor,
-            sums=self.sums,
-            pipeline=self.pipeline,
-            skip_if_not_finite=skip_if_not_finite,
-            spikes=self.spikes,
-            at=self.board.at,
-        )
+        """Train on the global batch of ``step`` (from 0).
+
+        Raises:
+            Miscomputed: the step was replayed, and ranks disagree; nothing has changed.
+        """
+        layout, replay = self.spec.layout, self._replay_of(step)
+        with replay.watching() if replay else nullcontext():
+            return train_step(
+                self.model,
+                self.optimizer,
+                self._micro_batches(step, self.share),
+                n_targets=layout.global_batch_size * layout.seq_len,
+                losses=self.spec.loss,
+                dtype=self.dtype,
+                lr_factor=lr_factor,
+                sums=self.sums,
+                pipeline=self.pipeline,
+                skip_if_not_finite=skip_if_not_finite,
+                spikes=self.spikes,
+                at=self.board.at,
+                verify=replay.verify if replay else lambda: None,
+            )
+
+    def _micro_batches(self, step: int, share: list[range]) -> Iterator[MicroBatch]:
+        documents = self.spec.data.mask_documents
+        return micro_batches(self.batches, self.batch_of(step), share, documents, self.device)
+
+    def _replay_of(self, step: int) -> Replay | None:
+        """What ``step`` (from 0) is checked by, if it is one of those that are."""
+        every, layout = self.spec.compute.replay_every, self.spec.layout
+        if self.meshes is None or not every or (step + 1) % every:
+            return None
+        partners, n_targets = Partners(layout, self.meshes.rank), layout.global_batch_size * layout.seq_len
+
+        def again(places: int) -> None:
+            batches = self._micro_batches(step, partners.share(places))
+            gradients(self.model, batches, n_targets, self.spec.loss, self.dtype, self.pipeline, lambda _: None)
+
+        return Replay(partners, self.ranks, self.model, self.board, again)
 
     def state(self) -> dict[str, Tensor]:
         """Every live tensor that a checkpoint holds, by name."""

@@ -11,6 +11,7 @@ from kolossos.files import NO_SPACE, READ_ONLY, write_failure
 from kolossos.parallel.launched import Seat
 from kolossos.runs.environment import Environment
 from kolossos.runs.folder import RunFolder, require_run_folder
+from kolossos.runs.rollbacks import read_rollbacks, write_rollbacks
 from kolossos.specs.run import RunSpec
 from kolossos.train.checkpoints.folder import CheckpointFolder
 from kolossos.train.checkpoints.names import committed_steps
@@ -144,6 +145,9 @@ def _go_on(existing: RunFolder, spec: RunSpec, recorder: Recorder) -> None:
     if stays < done:
         recorder.say(f"{existing.path}: going back from step {done:,} to {stays:,}, where the learning rate parts")
         checkpoints_of(existing).forget_after(stays)
+        there = read_rollbacks(existing.files.rollbacks)
+        if any(one.bad_step > stays for one in there):
+            write_rollbacks(existing.files.rollbacks, [one for one in there if one.bad_step <= stays])
     before = existing.spec.schedule.steps
     recorder.adopt(spec, stays)
     if before != spec.schedule.steps:

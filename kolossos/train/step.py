@@ -61,6 +61,7 @@ def train_step(
     skip_if_not_finite: bool = False,
     spikes: Spikes | None = None,
     at: Callable[[Part], None] = lambda _: None,
+    verify: Callable[[], None] = lambda: None,
 ) -> StepResult:
     """Forward and backward over this rank's micro-batches, of any sizes, then one update.
 
@@ -68,8 +69,30 @@ def train_step(
     pipeline: what the micro-batches (of one size then) pass through, where ``model`` is a part.
     skip_if_not_finite: leave weights and optimizer as they are if the loss or the gradients are not finite, or
     among ``spikes``.
-    at: is told which part of the step begins.
+    at: is told which part of the step begins. verify: is called when the gradients are there and nothing has changed.
     """
+    totals = gradients(model, micro_batches, n_targets, losses, dtype, pipeline, at)
+    verify()
+    at("sums")
+    loss, *of_router = sums.of_all(totals)
+    at("update")
+    grad_norm, kept = (
+        update(optimizer, loss, lr_factor, spikes) if skip_if_not_finite else (optimizer.step(lr_factor), True)
+    )
+    balance, z, load_LE = of_router or (None, None, None)
+    return StepResult(loss, grad_norm, balance, z, load_LE, kept)
+
+
+def gradients(
+    model: Held,
+    micro_batches: Iterable[MicroBatch],
+    n_targets: int,
+    losses: LossSpec,
+    dtype: torch.dtype,
+    pipeline: Pipeline | None,
+    at: Callable[[Part], None],
+) -> list[Tensor]:
+    """Forward and backward alone: this rank's part of loss, balance, z and loads."""
     micro_batches = _told(micro_batches, at)
     if pipeline is None:
         totals = _one_by_one(model, micro_batches, n_targets, losses, dtype)
@@ -79,13 +102,7 @@ def train_step(
     end_of_backward(model)
     if pipeline is not None:
         pipeline.add_up_tied()
-    loss, *of_router = sums.of_all(totals)
-    at("update")
-    grad_norm, kept = (
-        update(optimizer, loss, lr_factor, spikes) if skip_if_not_finite else (optimizer.step(lr_factor), True)
-    )
-    balance, z, load_LE = of_router or (None, None, None)
-    return StepResult(loss, grad_norm, balance, z, load_LE, kept)
+    return totals
 
 
 def update(

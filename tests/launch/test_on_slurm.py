@@ -1,6 +1,9 @@
 """The script on a real Slurm: two of three nodes train, a signal stops them saved, Slurm requeues, they finish."""
 
+import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +14,7 @@ import pytest
 from slurm_here import NODES, asked, cluster, why_not
 
 from kolossos.runs.events import read_events
+from kolossos.runs.paths import RunPaths
 from kolossos.train.checkpoints.names import committed_steps
 
 STEPS = 60
@@ -43,6 +47,39 @@ def test_a_signal_is_a_checkpoint_and_a_requeue_and_the_run_finishes(run_file: P
     assert steps == list(range(1, STEPS + 1))
     measured = {path.stem for path in (tmp_path / "job.sbatch.health" / f"{job}-0").glob("*.json")}
     assert measured == set(NODES)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+def test_replicas_are_steps_of_their_own_and_one_that_is_killed_comes_back(run_file: Path, tmp_path: Path) -> None:
+    if not all(resolves(node) for node in NODES):
+        pytest.skip(f"{', '.join(NODES)} must stand in /etc/hosts as 127.0.0.1")
+    folder, script = tmp_path / "run", tmp_path / "job.sbatch"
+    words = ["launch", str(run_file), "--on", "slurm", "--run", str(folder), "--out", str(script), "--per-node", "1"]
+    for value in ("survival.replicas=true", "survival.silent_seconds=5", "layout.dp_replicate=2"):
+        words += ["--set", value]
+    words += ["--set", "layout.micro_batch_size=1", "--set", "schedule.steps=300"]
+    subprocess.run([sys.executable, "-m", "kolossos", *words], check=True)
+    told = RunPaths(folder).replicas
+
+    def members() -> list[list[int]]:
+        found = [json.loads(line) for line in told.read_text().splitlines()] if told.exists() else []
+        return [what["members"] for what in found if "members" in what]
+
+    with cluster(tmp_path / "slurm") as slurm:
+        submitted = subprocess.run(["sbatch", str(script)], env=slurm, cwd=tmp_path, capture_output=True, text=True)
+        job = submitted.stdout.split()[-1]
+        log = tmp_path / f"small-{job}.log"
+        wait_for(lambda: len(members()) > 0, log)
+        agents = ["pgrep", "-f", f"kolossos.launch.agent.*--replica 1 .*{folder}"]
+        for agent in subprocess.run(agents, capture_output=True, text=True).stdout.split():
+            if b"srun" not in Path(f"/proc/{agent}/cmdline").read_bytes().split(b"\0")[0]:
+                os.kill(int(agent), signal.SIGKILL)
+        wait_for(lambda: [0] in members(), log)
+        wait_for(lambda: members()[-1] == [0, 1], log)
+        wait_for(lambda: "JobState=COMPLETED" in asked(slurm, "scontrol", "show", "job", job), log)
+    assert "ended with exit code 0" in log.read_text()
+    assert [event["step"] for event in read_events(RunPaths(folder).metrics, "train")] == list(range(1, 301))
 
 
 def resolves(node: str) -> bool:

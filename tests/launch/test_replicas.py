@@ -43,6 +43,19 @@ def test_faults_change_no_bit_and_the_numbers_are_those_of_one_process(run_file:
     assert any("lost" in what for what in told)
 
 
+@pytest.mark.slow
+def test_a_flipped_bit_of_a_gradient_is_found_by_a_replay_and_harms_nothing(run_file: Path, tmp_path: Path) -> None:
+    sets = ["survival.replicas=true", "layout.dp_replicate=4", "layout.micro_batch_size=1", "schedule.steps=150"]
+    faults = ("--faults", "2", "--every", "0.2", "--seed", "2", "--kinds", "flipped")
+    given = ("chaos", str(run_file), "--run", str(tmp_path / "chaos"), *faults, "--json")
+    done = kolossos(*given, sets=[*sets, "compute.replay_every=1"])
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["equal"]
+    assert [fault["noticed_s"] is not None for fault in outcome["faults"]] == [True, True]
+    assert done.stderr.count("not kept: silent corruption: rank ") == 2
+
+
 def test_without_replicas_that_come_and_go_there_is_nothing_to_try(run_file: Path, tmp_path: Path) -> None:
     done = kolossos("chaos", str(run_file), "--run", str(tmp_path / "chaos"))
     assert (done.returncode, done.stdout) == (2, "")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kolossos.errors import InputError
-from kolossos.launch.job import job_of
+from kolossos.launch.job import Job, ReplicaJob, job_of
 from kolossos.launch.slurm import slurm_script
 
 NASTY = ['it\'s "here"/run $(touch broken).toml', "--set", "name='a b;c`d`'", "--set", "x=\n@PORT@ @NODES@"]
@@ -92,6 +92,36 @@ def test_a_stop_and_a_crash_are_requeued_and_what_was_cancelled_or_refused_is_no
     ended, told = run_script(tmp_path, code, starts, number)
     assert (["scontrol", "requeue", "17"] in told) == again
     assert ended == (0 if again else code)
+
+
+def test_each_replica_is_a_step_on_its_own_nodes_and_the_coordinator_decides_how_it_ends(tmp_path: Path) -> None:
+    told, agents = tmp_path / "told", tmp_path / "agents"
+    for name, text in {
+        "srun": '#!/bin/bash\nprintf "%s\\n" "$*" >> "$TOLD"\nsleep 0.1\n',
+        "scontrol": "#!/bin/bash\nprintf 'n%s\\n' 1 2 3 4\n",
+        "python": f'#!/bin/bash\n[ "$3" = choose ] && echo n1,n2,n3,n4 && exit\n'
+        f'printf "%s\\n" "$*" >> {agents}\nsleep 3\nexit 75\n',
+    }.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    each = ReplicaJob(2, 2, str(tmp_path / "a run"), 7.5, 0.0)
+    job = Job("grok", tuple(NASTY), 4, 8, replicas=each)
+    script = tmp_path / "job.sbatch"
+    script.write_text(slurm_script(job, options=[], folder=str(tmp_path / "h"), python=str(tmp_path / "python")))
+    assert "#SBATCH --no-kill" in script.read_text()
+    slurm = {"SLURM_JOB_ID": "1017", "SLURM_JOB_NODELIST": "n[1-4]", "SLURM_JOB_NUM_NODES": "4", "TOLD": str(told)}
+    environment = {**os.environ, **slurm, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (75, "")
+    lines = agents.read_text().splitlines()
+    coordinator = next(line for line in lines if "kolossos.launch.coordinate" in line)
+    assert f"{tmp_path}/a run --address n1:29417 --replicas 2 --ranks 16 --nodes 2 --silent 7.5 " in coordinator
+    steps = [line for line in told.read_text().splitlines() if "kolossos.launch.agent" in line]
+    for number, hosts in enumerate(("n1,n2", "n3,n4")):
+        mine = [line for line in steps if f"--nodelist={hosts} " in line]
+        assert len(mine) > 1  # begun again as long as the coordinator is there
+        assert all(f"--coordinator n1:29417 --replica {number} --replicas 2 " in line for line in mine)
+        assert all("--address $SLURMD_NODENAME --lease 7.5 -- train" in line for line in mine)
 
 
 def test_options_that_could_be_read_otherwise_are_refused() -> None:

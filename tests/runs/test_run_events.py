@@ -39,7 +39,7 @@ def test_events_come_back_with_the_units_of_the_file(tmp_path: Path) -> None:
     [
         ("train", {"lossy": 1.0}, "no metric 'lossy'"),
         ("note", {"loss": 1.0}, "no kind of event 'note'"),
-        ("validation", {"loss": 1.0}, "belongs to train and skipped events"),
+        ("validation", {"loss": 1.0}, "belongs to train and skipped"),
         ("train", {"loss": 1}, "must be of type float"),
         ("train", {"loss": "low"}, "must be of type float"),
         ("validation", {"n_tokens": 3.0}, "must be of type int"),

@@ -48,7 +48,7 @@ def launch(
     """
     from kolossos.errors import InputError
     from kolossos.files import write_whole
-    from kolossos.launch.job import job_of, training_arguments
+    from kolossos.launch.job import job_of, training_arguments, with_replicas
     from kolossos.train.lifecycle.request import request_run
 
     request = request_run(run, overrides or [], folder=folder, processes=None)
@@ -63,7 +63,7 @@ def launch(
             sys.exit(run_replicas_here(spec, training, request.path, restarts))
         sys.exit(run_here(job))
     if spec.survival.replicas:
-        raise InputError(f"survival.replicas: replicas come and go with --on local so far, not with --on {on}")
+        job = with_replicas(job, spec, request.path)
     if on is Where.SLURM:
         from kolossos.launch.slurm import slurm_script
 

@@ -15,6 +15,7 @@ from kolossos.errors import InputError
 from kolossos.files import write_failure
 from kolossos.stores import Store, open_store
 from kolossos.train.checkpoints.checkpoint import MANIFEST, Checkpoint
+from kolossos.train.checkpoints.memory import Memory
 from kolossos.train.checkpoints.names import PREFIX, name_of, step_of
 from kolossos.train.checkpoints.ranks import ALONE, Ranks
 from kolossos.train.checkpoints.shard_files import SUFFIX, write_shards
@@ -49,9 +50,13 @@ class CheckpointFolder:
             ranks: who saves.
             patience_s: how long to wait for the part of the slowest rank.
             keep_step: a step whose checkpoint stays, too.
+
+        ``returns_to`` may be set: from a step to the earlier one that the run may go back to, which stays as well.
         """
         self.store, self.keep, self.ranks = open_store(folder), keep, ranks
         self.keep_step = keep_step
+        self.memory: Memory | None = None  # copies on the nodes, that are forgotten as these are
+        self.returns_to: Callable[[int], int] | None = None
         self._patience_s = patience_s
         self._staging = Staging(ranks)
         self._good: set[int] = set()  # those that this process has read or written
@@ -67,10 +72,10 @@ class CheckpointFolder:
             steps = [step for step in steps if (self.store / name_of(step)).exists(MANIFEST)]
         return [Checkpoint(self.store / name_of(step), step) for step in steps]
 
-    def newest_good(self, say: Callable[[str], None]) -> Checkpoint | None:
-        """The newest undamaged checkpoint; damaged ones are reported through ``say``."""
+    def newest_good(self, say: Callable[[str], None], up_to: int | None = None) -> Checkpoint | None:
+        """The newest undamaged checkpoint (of step ``up_to`` or before); damaged ones are reported through ``say``."""
         steps = self.ranks.gather([checkpoint.step for checkpoint in self.all()])[0]
-        checkpoints = [Checkpoint(self.store / name_of(step), step) for step in steps]
+        checkpoints = [Checkpoint(self.store / name_of(n), n) for n in steps if up_to is None or n <= up_to]
         for i, checkpoint in reversed(list(enumerate(checkpoints))):
             damage = checkpoint.damage(self.ranks)
             if damage is None:
@@ -132,10 +137,15 @@ class CheckpointFolder:
     def forget_after(self, step: int) -> None:
         """Remove what was committed after ``step``, the newest first."""
         self.finish()
+        if self.memory is not None:
+            self.memory.forget_after(step)
         if self.ranks.commits:
             for checkpoint in reversed(self.all()):
                 if checkpoint.step > step:
+                    if not self.store.renames:
+                        checkpoint.store.remove(MANIFEST)
                     self.store.remove(name_of(checkpoint.step))
+                    self._good.discard(checkpoint.step)
 
     def _prepare(self, step: int) -> bool:
         """Make room for a new checkpoint; True if there is a good one of this step already."""
@@ -228,6 +238,8 @@ class CheckpointFolder:
         known = sorted(counted & self._good)
         unread = sorted(counted - self._good - self._damaged)
         kept = {written, self.keep_step, *(unread + known)[-self.keep :]}
+        if self.returns_to is not None:
+            kept |= {step for step in counted - self._damaged if step >= self.returns_to(written)}
         for step in sorted(there - kept):
             with suppress(OSError):
                 self.store.remove(name_of(step))

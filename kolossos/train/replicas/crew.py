@@ -5,24 +5,28 @@ it is computed again, by whoever is there then, with the same bits. A replica th
 optimizer by one that has them. One replica writes the run's files; if it is lost, another goes on writing.
 """
 
+import json
 import os
+import socket
 from collections.abc import Callable
+from dataclasses import astuple
 from functools import partial
 
 from torch import Tensor
 
 from kolossos.model.decoder import Decoder
 from kolossos.model.held import held_tensor
-from kolossos.parallel.launched import DIFFERS, Seat
+from kolossos.parallel.launched import DIFFERS, MISCOMPUTED, Seat
 from kolossos.parallel.membership import END, READY, Membership, Quorum
 from kolossos.parallel.replicas import Broken, ReplicaGroup
 from kolossos.parallel.shares import share_of_batch
 from kolossos.parallel.units import Unit, units_of
 from kolossos.specs.layout import Layout
-from kolossos.train.replicas.step import Work, put_back, units_sent, vectors_of
+from kolossos.train.replicas.step import Vectors, Work, put_back, units_sent, vectors_of
 from kolossos.train.setup import Training
 from kolossos.train.step import MicroBatch, StepResult, update
 from kolossos.train.tokens import to_micro_batch
+from kolossos.train.watch.replay import Computed, Miscomputed, fingerprint, verified
 from kolossos.train.watch.replicas import Differing, digest, odd_ones
 
 
@@ -30,6 +34,7 @@ class Crew:
     """This rank's replica in ``seat``. ``layout`` is that of the whole run, ``training`` that of one replica.
 
     on_change: told the steps done whenever the members have changed, with the weights of that step in place.
+    on_disagreement: told behind which step members disagreed on a gradient, and who is wrong.
     """
 
     def __init__(self, seat: Seat, layout: Layout, training: Training):
@@ -39,6 +44,7 @@ class Crew:
         self._group: ReplicaGroup | None = None
         self._units: dict[int, list[Unit]] = {}
         self.on_change: Callable[[int], None] = lambda _: None
+        self.on_disagreement: Callable[[int, Miscomputed], None] = lambda *_: None
         self.bad_in_a_row = 0
 
     @property
@@ -126,9 +132,50 @@ class Crew:
         training.board.at("forward and backward")
         work = self._work(partial(self._counted, group))
         vectors = vectors_of(work, self._units[replica], replica, partial(self._batch, step))
+        every = training.spec.compute.replay_every
+        if every and (step + 1) % every == 0 and len(quorum.members) > 1:
+            self._verify(step, work, vectors)
         training.board.at("exchange")
         sent = [units_sent(self._units[member], member) for member in quorum.members]
         return group.total(vectors.values, sent, self.seat.replicas)
+
+    def _verify(self, step: int, work: Work, vectors: Vectors) -> None:
+        """Compare with what the next member finds for the units here; a replica that is wrong ends, and comes back.
+
+        Raises:
+            Miscomputed: members disagree, and nobody can say who is wrong; on all of them.
+        """
+        members, training = self._quorum.members, self.training
+        training.board.at("replay")
+
+        def tried(places: int) -> Computed:
+            whose = members[(members.index(self.seat.replica) + places) % len(members)]
+            again = vectors_of(work, self._units[whose], whose, partial(self._batch, step))
+            training.board.at("replay")
+            return self._computed(whose, again)
+
+        mine, told = self._computed(self.seat.replica, vectors), partial(self._told_to_all, f"replay/{step}")
+        found = verified([mine], tried, len(members), told)
+        if found is not None:
+            self.on_disagreement(step, found)
+            if not found.sure:
+                self._clear()
+                raise found
+            if self.seat.replica in {rank // self.seat.ranks for rank, _ in found.ranks}:
+                os._exit(MISCOMPUTED)
+
+    def _computed(self, whose: int, vectors: Vectors) -> Computed:
+        rank = self.seat.replica * self.seat.ranks + self.seat.rank
+        return Computed(f"{whose}/{self.seat.rank}", rank, socket.gethostname(), fingerprint(vectors.values))
+
+    def _told_to_all(self, name: str, number: int, mine: list[Computed]) -> list[Computed] | None:
+        """What all ranks of all members computed; None, on all ranks of this replica, if the epoch ends before."""
+        said = self._roll.words_of_all(f"{name}/{number}", json.dumps([astuple(one) for one in mine]))
+        of_places = self.training.ranks.gather(said)
+        if any(words is None for words in of_places):
+            return None
+        of_ranks = [json.loads(word) for words in of_places for word in words.values()]
+        return [Computed.of_json(values) for of_rank in of_ranks for values in of_rank]
 
     def _work(self, add_counts: Callable[[Tensor], Tensor]) -> Work:
         training, spec = self.training, self.training.spec
