@@ -109,32 +109,7 @@ def torchtitan(checkout: Path, attention: str) -> Step:
     from torchtitan.models.qwen3.model.args import Qwen3ModelArgs  # pyright: ignore[reportMissingImports]
     from torchtitan.models.qwen3.model.model import Qwen3Model  # pyright: ignore[reportMissingImports]
 
-    spec = spec_of("plain")
-    assert spec.moe is not None
-    end = 0
-    arguments = Qwen3ModelArgs(
-        dim=spec.dim,
-        n_layers=spec.n_layers,
-        n_heads=spec.n_heads,
-        n_kv_heads=spec.n_kv_heads,
-        vocab_size=spec.vocab_size,
-        head_dim=spec.head_dim,
-        qk_norm=False,
-        max_seq_len=LENGTH,
-        attn_type=attention,
-        attn_mask_type="block_causal" if attention == "flex" else "causal",
-        eos_id=end,
-        enable_weight_tying=True,
-        moe_enabled=True,
-        moe_inter_dim=spec.moe.expert_dim,
-        moe_args=MoEArgs(
-            num_experts=spec.moe.n_experts,
-            num_shared_experts=0,
-            score_func="softmax",
-            top_k=spec.moe.top_k,
-            load_balance_coeff=None,
-        ),
-    )
+    arguments = _titan_arguments(Qwen3ModelArgs, MoEArgs, attention)
     with DEVICE, torch.no_grad():
         model = Qwen3Model(arguments)
         model.init_weights(buffer_device=DEVICE)
@@ -143,7 +118,7 @@ def torchtitan(checkout: Path, attention: str) -> Step:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
     class Ends:
-        eos_id = end
+        eos_id = arguments.eos_id
 
     def step(tokens: torch.Tensor, targets: torch.Tensor, documents: torch.Tensor | None) -> torch.Tensor:
         optimizer.zero_grad()
@@ -152,7 +127,7 @@ def torchtitan(checkout: Path, attention: str) -> Step:
             assert documents is not None
             begins = torch.zeros_like(tokens, dtype=torch.bool)
             begins[:, :-1] = documents[:, 1:] != documents[:, :-1]
-            masks = model.get_attention_masks(torch.where(begins, end, tokens.clamp(min=1)), Ends())  # type: ignore[arg-type]
+            masks = model.get_attention_masks(torch.where(begins, arguments.eos_id, tokens.clamp(min=1)), Ends())  # type: ignore[arg-type]
         with torch.autocast("cuda", torch.bfloat16):
             logits = model(tokens, attention_masks=masks)
             loss = loss_of(logits, targets) / targets.numel()
@@ -163,6 +138,35 @@ def torchtitan(checkout: Path, attention: str) -> Step:
         return loss.detach()
 
     return step
+
+
+def _titan_arguments(arguments: Any, experts: Any, attention: str) -> Any:
+    """grok-mini's shape in torchtitan's words."""
+    spec = spec_of("plain")
+    assert spec.moe is not None
+    return arguments(
+        dim=spec.dim,
+        n_layers=spec.n_layers,
+        n_heads=spec.n_heads,
+        n_kv_heads=spec.n_kv_heads,
+        vocab_size=spec.vocab_size,
+        head_dim=spec.head_dim,
+        qk_norm=False,
+        max_seq_len=LENGTH,
+        attn_type=attention,
+        attn_mask_type="block_causal" if attention == "flex" else "causal",
+        eos_id=0,
+        enable_weight_tying=True,
+        moe_enabled=True,
+        moe_inter_dim=spec.moe.expert_dim,
+        moe_args=experts(
+            num_experts=spec.moe.n_experts,
+            num_shared_experts=0,
+            score_func="softmax",
+            top_k=spec.moe.top_k,
+            load_balance_coeff=None,
+        ),
+    )
 
 
 def measure(make: Callable[[], Step], documents: bool) -> dict[str, Any]:

@@ -80,9 +80,25 @@ def build_mesh(layout: Layout, device_type: str) -> Meshes | None:
 
 def all_meshes(layout: Layout, device_type: str) -> Meshes:
     """The meshes, of one rank too, which nothing but a measurement of the wrappers needs."""
+    _forget_ended_groups()
     cuts = [degrees(layout), degrees_of_weights(layout), degrees_of_experts(layout), degrees_of_vocabulary(layout)]
     ranks, weights, experts, vocabulary = (
         init_device_mesh(device_type, tuple(sizes.values()), mesh_dim_names=tuple(sizes)) for sizes in cuts
     )
     stage = vocabulary["dp_replicate", "shard"]._flatten("stage").get_group()
     return Meshes(layout, dist.get_rank(), ranks, weights, experts, vocabulary, stage)
+
+
+def _forget_ended_groups() -> None:
+    """Have torch plan anew how to redistribute.
+
+    It keeps its plans by the shape of a mesh, and in them the groups of the first mesh of that shape: in a process that
+    trains a second time, they have ended.
+    """
+    from torch.distributed.tensor import _redistribute
+
+    for plans in ("_gen_transform_infos", "_planner_cache"):
+        kept = getattr(_redistribute, plans, None)
+        forget = getattr(kept, "cache_clear", None) or getattr(kept, "clear", None)
+        if forget is not None:
+            forget()
