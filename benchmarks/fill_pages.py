@@ -131,12 +131,30 @@ def gpu_serve() -> str:
     return "\n".join([*lines, "", f"({where}; a mixture of the 1B class in bf16, prompts of 128; {said})"])
 
 
+def calibrate_on() -> str:
+    result = newest("calibrate_on")
+    lines = [
+        "| fitted without | groups | error before, mean (median) | after | within 4 % | inside of the 90 % interval |"
+    ]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for left_out in ("repository left out", "source left out"):
+        for half in ("not tuned on", "tuned on"):
+            row = result[left_out][half]
+            cells = [f"{row['groups']}"]
+            cells += [f"{row[f'mean_{when}']:.1%} ({row[f'median_{when}']:.1%})" for when in ("before", "after")]
+            cells += [f"{row['groups_within_aim']:.0%}", f"{row['inside_the_interval']:.0%}"]
+            what = left_out.removesuffix(" left out")
+            lines.append(f"| its {what}; groups {half} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"({result['date']}; `python benchmarks/calibrate_on.py`)"])
+
+
 def chaos(kind: str = "chaos") -> str:
     return chaos_page(json.loads(sorted(RESULTS.glob(f"{kind}-2*.json"))[-1].read_text()))
 
 
 FIGURES: dict[str, Callable[[], str]] = {
     "demo": time_to_beat,
+    "calibrate_on": calibrate_on,
     "gpu_step": gpu_step,
     "gpu_serve": gpu_serve,
     "gpu_soft_cap": gpu_soft_cap,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from kolossos.plan.calibrated.coefficients import CHIP_WIDTH, FAMILY, MATMUL, RATES, SOFTWARE
 from kolossos.plan.published.measurements import Measurement
 from kolossos.plan.rates.software import Software
 from kolossos.plan.setting import Setting
@@ -33,29 +34,7 @@ LINES = {
     "jax-2024": "jax",
 }
 
-MATMUL = {"matmul_scale_bf16": (1.15, 0.1), "matmul_scale_fp8": (1.2, 0.1), "matmul_scale_fp4": (1.3, 0.15)}
-CHIP_WIDTH = 0.08
-FAMILY = {
-    "attention_scale": (1.1, 0.1),
-    "memory_efficiency": (0.8, 0.08),
-    "nvlink_efficiency": (0.75, 0.15),
-    "fabric_efficiency": (0.8, 0.15),
-    "collective_share": (0.1, 0.4),
-}
 LIMIT = {"memory_efficiency": 0.95, "nvlink_efficiency": 0.95, "fabric_efficiency": 0.95, "collective_share": 1.0}
-SOFTWARE = {
-    "attention_scale": (1.1, 0.2, 0.15),
-    "elementwise_passes": (1.3, 0.25, 0.2),
-    "expert_passes": (1.3, 0.2, 0.15),
-    "quantize_passes": (1.0, 0.3, 0.25),
-    "layer_overhead_s": (4e-5, 0.7, 0.5),
-    "step_overhead_s": (2e-2, 0.7, 0.5),
-    "micro_batch_overhead_s": (2e-3, 0.7, 1.2),
-    "shard_overhead_s": (2e-5, 0.7, 2.0),
-    "jitter": (0.004, 0.7, 0.5),
-}
-"""Prior of the line, width of the line, width of one generation within it."""
-
 Name = tuple[str, str, str]
 
 
@@ -79,11 +58,7 @@ class Parameters:
             return np.exp(sum(theta[index] for index in self.rows[kind, field]))
 
         hardware = {field: column("card", field) for field in (*MATMUL, "attention_scale", "collective_share")}
-        for field, rate in (
-            ("memory_efficiency", "memory_bytes_per_s"),
-            ("nvlink_efficiency", "nvlink_bytes_per_s"),
-            ("fabric_efficiency", "nic_bytes_per_s"),
-        ):
+        for field, rate in RATES.items():
             hardware[rate] = self.printed[rate] * column("card", field)
         software = {field: column("software", field) for field in SOFTWARE}
         graphed = self.setting.software.layer_overhead_s == 0

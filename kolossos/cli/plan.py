@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".svg", ".pdf")
 FIELDS = (
     "tokens", "gpus", "layout", "seq_len", "global_batch", "global_batch_tokens", "precision", "objective",
-    "memory_margin",
+    "memory_margin", "calibrate_on",
 )  # fmt: skip
 """What an error of the request may begin with: the option's name without dashes."""
 
@@ -50,6 +50,10 @@ def plan(
     ] = False,
     memory_margin: Annotated[
         float | None, typer.Option(help="Share of each card's memory to keep free.", show_default="0.08")
+    ] = None,
+    calibrate_on: Annotated[
+        Path | None,
+        typer.Option(help="CSV of steps measured on this machine: layout,step_time_s.", show_default=False),
     ] = None,
     why: Annotated[bool, typer.Option("--why", help="Say what decides, and what the next euro should buy.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,

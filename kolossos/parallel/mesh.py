@@ -90,15 +90,16 @@ def all_meshes(layout: Layout, device_type: str) -> Meshes:
 
 
 def _forget_ended_groups() -> None:
-    """Have torch plan anew how to redistribute.
+    """Have torch plan anew what to do with tensors on a mesh.
 
-    It keeps its plans by the shape of a mesh, and in them the groups of the first mesh of that shape: in a process that
-    trains a second time, they have ended.
+    It keeps its plans by the shape of a mesh, and in them the first mesh of that shape with its groups: in a process
+    that trains a second time, they have ended.
     """
-    from torch.distributed.tensor import _redistribute
+    from torch.distributed.tensor import _redistribute, debug
 
-    for plans in ("_gen_transform_infos", "_planner_cache"):
-        kept = getattr(_redistribute, plans, None)
-        forget = getattr(kept, "cache_clear", None) or getattr(kept, "clear", None)
-        if forget is not None:
-            forget()
+    for kept, forget in (
+        (getattr(_redistribute, "_gen_transform_infos", None), "cache_clear"),
+        (getattr(_redistribute, "_planner_cache", None), "clear"),
+        (debug, "_clear_sharding_prop_cache"),
+    ):
+        getattr(kept, forget, lambda: None)()

@@ -1,13 +1,14 @@
 """Job: what is to be trained, and on what: the question that a search answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 
 from kolossos.errors import InputError
+from kolossos.plan.calibrated.shifts import Shifts, shifted
 from kolossos.plan.choices import NAMES
 from kolossos.plan.columns import LayoutColumns, ModelColumns
 from kolossos.plan.kernels.precisions import usable_precisions
@@ -64,6 +65,8 @@ class Job:
     """Share of the card's memory that a layout must leave free."""
     any_schedule: bool = False
     """Whether a search may choose a schedule that ``software`` does not have."""
+    shifts: Shifts = field(default_factory=dict)
+    """By what a measured step of somebody's own moves the coefficients."""
 
     @classmethod
     def of(
@@ -128,11 +131,9 @@ class Job:
 
     @cached_property
     def _surroundings(self) -> tuple[ModelColumns, HardwareColumns, SoftwareColumns]:
-        return (
-            ModelColumns.of(self.model),
-            HardwareColumns.of(self.gpu, self.nvlink_domain, self.fabric),
-            SoftwareColumns.of(load_software().named(self.software)),
-        )
+        hardware = HardwareColumns.of(self.gpu, self.nvlink_domain, self.fabric)
+        software = SoftwareColumns.of(load_software().named(self.software))
+        return ModelColumns.of(self.model), *shifted(hardware, software, self.shifts)
 
     def setting(self, layouts: LayoutColumns) -> Setting:
         """Everything that the closed form asks for, for an array of layouts."""

@@ -2,11 +2,13 @@
 
 from json import dumps
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from kolossos.cli.show.text import table_console
 from kolossos.plan.answer.bill import mixed_bill
+from kolossos.plan.answer.calibrate_on import Calibration
 from kolossos.plan.answer.explain import Purchase, binding_limits, deciding_terms
 from kolossos.plan.answer.one_kind import GIB, Answer, RunnerUp
 from kolossos.plan.answer.record import origin
@@ -23,6 +25,8 @@ from kolossos.specs.layout import Layout
 from kolossos.specs.model import ModelSpec
 
 FRONT_SHOWN = 8
+ROWS_SHOWN = 5
+WORTH_SAYING = 0.01
 JOULES_PER_MWH = 3.6e9
 
 
@@ -51,7 +55,25 @@ def show_answer(answer: Answer, bought: list[Purchase], why: bool) -> None:
         console.print(counts, style="dim")
     if why:
         _show_why(console, answer, bought)
+    if answer.calibration:
+        console.print(_calibrated(answer.calibration, answer.narrowing))
     console.print(_assumed(answer))
+
+
+def _calibrated(calibration: Calibration, narrowing: float) -> str:
+    """What the measured steps changed: as many words as there are coefficients that moved by a percent or more."""
+    off = [f"{before:+.1%} to {after:+.1%}" for before, after in np.expm1(calibration.errors)]
+    shown = ", ".join(off[:ROWS_SHOWN]) + (", ..." if len(off) > ROWS_SHOWN else "")
+    moved = sorted(calibration.shifts.items(), key=lambda item: -abs(item[1]))
+    said = ", ".join(
+        f"{kind} {name.replace('_', ' ')} {np.exp(log) - 1:+.0%}"
+        for (kind, name), log in moved
+        if abs(log) >= WORTH_SAYING
+    )
+    return (
+        f"Calibrated on {len(off)} measured step{'s' * (len(off) > 1)}: predictions of them were off by {shown}; "
+        f"moved: {said or 'nothing by a percent'}; the interval is {narrowing:.2f} of what it would be without."
+    )
 
 
 def _model(model: ModelSpec) -> str:

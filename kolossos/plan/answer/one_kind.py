@@ -1,11 +1,13 @@
 """The answer to `kolossos plan`: the best layout with its bill, its intervals, and what it was chosen over."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from typing import Any
 
 from kolossos.errors import InputError
 from kolossos.plan.answer.bill import Bill, bill_of
+from kolossos.plan.answer.calibrate_on import Calibration
 from kolossos.plan.answer.nothing_fits import nothing_fits
 from kolossos.plan.choices import NAMES
 from kolossos.plan.closed_form.stage_memory import StageMemory
@@ -53,6 +55,8 @@ class Answer:
     """None where the layout was given."""
     played: StepSchedule | None
     """The same step, played event by event; None where that would take long."""
+    calibration: Calibration | None = None
+    """What measured steps of one's own changed, if there were any."""
 
     @property
     def model_flops(self) -> float:
@@ -69,11 +73,16 @@ class Answer:
         """That the fullest stage's true peak is within the card's memory, by the errors of published runs."""
         return probability_within(self.priced.choice.memory_bytes, self.job.gpu.memory_bytes)
 
+    @cached_property
+    def narrowing(self) -> float:
+        """How much narrower the measured steps make the interval of this one."""
+        return 1.0 if self.calibration is None else self.calibration.narrowing(self.job, self.priced.layout)
+
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """90 % bounds of the figures; those of days, energy and money move with the step's."""
         seconds = self.priced.step_time_s
-        low, high = step_interval(seconds, self.job.measured_software)
+        low, high = step_interval(seconds, self.job.measured_software, self.narrowing)
         relative = (low / seconds, high / seconds)
         rising = {
             "step_time_s": seconds,
@@ -89,9 +98,18 @@ class Answer:
 
 
 def answer(
-    job: Job, cluster: ClusterSpec, tokens: float, layout: Layout | None = None, objective: str = "time"
+    job: Job,
+    cluster: ClusterSpec,
+    tokens: float,
+    layout: Layout | None = None,
+    objective: str = "time",
+    calibration: Calibration | None = None,
 ) -> Answer:
-    """Plan ``job``: the best of its whole space, or a given layout. InputError if nothing fits or a rule is broken."""
+    """Plan ``job``: the best of its whole space, or a given layout. InputError if nothing fits or a rule is broken.
+
+    calibration: what moves the job's coefficients first.
+    """
+    job = job if calibration is None else calibration.applied(job)
     found: Found | None = None
     if layout is None:
         found = search(job, objective)
@@ -110,6 +128,7 @@ def answer(
         runner_ups=_runner_ups(job, priced, found) if found else [],
         found=found,
         played=_played(priced),
+        calibration=calibration,
     )
 
 

@@ -56,6 +56,7 @@ def answer_record(answer: Answer, bought: list[Purchase]) -> dict[str, Any]:
         "memory_by_stage": [{**asdict(stage), "total": stage.total} for stage in answer.stages],
         "intervals": answer.intervals,
         "intervals_from": origin(priced.layout.world_size),
+        "calibration": answer.calibration.record(answer.narrowing) if answer.calibration else None,
         "runner_ups": [
             choice_record(rival.priced.choice, answer.tokens, known)
             | {"differs": rival.differs, "slower": rival.slower, "loses_by_s": dict(rival.losses)}

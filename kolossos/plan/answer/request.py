@@ -4,9 +4,12 @@ Errors begin with the name of the field that is wrong.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 from kolossos.errors import InputError, nearest
+from kolossos.plan.answer.calibrate_on import Calibration, calibrate
+from kolossos.plan.answer.layout_text import read_layout
 from kolossos.plan.answer.nothing_fits import nothing_fits
 from kolossos.plan.answer.one_kind import Answer, answer
 from kolossos.plan.job import DEFAULT_SOFTWARE, MEMORY_MARGIN, Job
@@ -16,7 +19,6 @@ from kolossos.specs.catalogue import load_cluster, load_model
 from kolossos.specs.cluster import ClusterSpec
 from kolossos.specs.layout import Layout, Precision
 from kolossos.specs.model import ModelSpec
-from kolossos.specs.overrides import apply_overrides
 
 MOST_TOKENS = 1e18
 MOST = {"gpus": 10**8, "seq_len": 10**8, "global_batch": 10**8, "global_batch_tokens": 1e12}
@@ -42,6 +44,8 @@ class PlanRequest:
     any_schedule: bool = False
     memory_margin: float | None = None
     """Share of each card's memory to keep free."""
+    calibrate_on: Path | None = None
+    """CSV of steps that were measured on this machine."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Question:
     tokens: float
     objective: str
     layout: Layout | None
+    calibration: Calibration | None = None
 
     @property
     def is_mixed(self) -> bool:
@@ -65,6 +70,10 @@ def read_request(request: PlanRequest) -> Question:
     _check(request)
     model, cluster = load_model(request.model), load_cluster(request.cluster)
     if len(cluster.pools) > 1 and request.layout is None and request.gpus is None:
+        if request.calibrate_on:
+            raise InputError(
+                "calibrate_on is not for a cluster of several kinds of GPU; plan its first kind with --gpus N"
+            )
         jobs = [_job(request, model, cluster, place) for place in range(len(cluster.pools))]
         return Question(jobs, cluster, request.tokens, request.objective, None)
     job = _job(request, model, cluster)
@@ -75,13 +84,15 @@ def read_request(request: PlanRequest) -> Question:
             f"from the {request.gpus:,} GPUs asked for; leave dp_shard out, or choose it so that the product is "
             f"{request.gpus:,}"
         )
+    calibration = calibrate(job, request.calibrate_on) if request.calibrate_on else None
     job = job.with_layout(layout) if layout else job
-    return Question([job], cluster, request.tokens, request.objective, layout)
+    return Question([job], cluster, request.tokens, request.objective, layout, calibration)
 
 
 def answer_question(question: Question) -> Answer:
     """The plan on one kind of GPU."""
-    return answer(question.jobs[0], question.cluster, question.tokens, question.layout, question.objective)
+    asked = (question.tokens, question.layout, question.objective, question.calibration)
+    return answer(question.jobs[0], question.cluster, *asked)
 
 
 def answer_mixed(question: Question) -> Mixed:
@@ -127,47 +138,3 @@ def _job(request: PlanRequest, model: ModelSpec, cluster: ClusterSpec, pool: int
         any_schedule=request.any_schedule,
         memory_margin=MEMORY_MARGIN if request.memory_margin is None else request.memory_margin,
     )
-
-
-def read_layout(text: str, job: Job) -> Layout:
-    """``tp=8,pp=4,...``: what is not said is one, or the job's; dp_shard takes the GPUs that are left."""
-    said: dict[str, object] = {}
-    parts = [part for part in text.replace(" ", "").split(",") if part]
-    apply_overrides(said, parts, what="layout", example="tp=8")
-    values = {"micro_batch_size": 1, "seq_len": job.seq_len, "sharding": "optimizer", "precision": job.precisions[0]}
-    values |= said
-    for word, meant in MEANT.items():
-        if word in said or word.upper() in said:
-            raise InputError(f"layout {text[:120]}: unknown key '{word}': write {meant}")
-    where = f"layout {text if len(text) <= 120 else text[:117] + '...'}"
-    Layout.parse({**values, "global_batch_size": _product(values, *BATCH, where=where)}, where)
-    if "dp_shard" not in said:
-        values["dp_shard"] = max(job.n_gpus // _product(values, "tp", "pp", "cp", "dp_replicate", where=where), 1)
-    if "global_batch_size" not in said:
-        unit = _product(values, *BATCH, where=where)
-        if values.get("vp", 1) != 1:
-            unit *= _product(values, "pp", where=where)
-        values["global_batch_size"] = max(round(job.batch / unit), 1) * unit
-    return Layout.parse(values, where)
-
-
-MEANT = {
-    "dp": "dp_shard (and dp_replicate)", "mbs": "micro_batch_size", "gbs": "global_batch_size",
-    "sp": "nothing: tp has it",
-    "fsdp": "sharding=parameters", "zero": "sharding=optimizer (1), gradients (2) or parameters (3)", "ac": "recompute",
-    "zero1": "sharding=optimizer", "zero2": "sharding=gradients", "zero3": "sharding=parameters", "seq": "seq_len",
-    "hsdp": "dp_replicate", "ddp": "sharding=none", "vpp": "vp", "dtype": "precision",
-}  # fmt: skip
-"""Words of other software for what is called otherwise here."""
-BATCH = ("micro_batch_size", "dp_shard", "dp_replicate")
-
-
-def _product(values: dict, *names: str, where: str) -> int:
-    """Of sizes that must be whole numbers above 0."""
-    product = 1
-    for name in names:
-        size = values.get(name, 1)
-        if not isinstance(size, int) or size < 1:
-            raise InputError(f"{where}: key '{name}' = {size!r}: expected a whole number of at least 1")
-        product *= size
-    return product

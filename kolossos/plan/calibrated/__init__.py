@@ -1,0 +1,1 @@
+"""The planner's coefficients moved by what somebody measured on a machine of their own."""
