@@ -71,9 +71,7 @@ def read_request(request: PlanRequest) -> Question:
     model, cluster = load_model(request.model), load_cluster(request.cluster)
     if len(cluster.pools) > 1 and request.layout is None and request.gpus is None:
         if request.calibrate_on:
-            raise InputError(
-                "calibrate_on is not for several kinds of GPU at once: with gpus the first kind is planned"
-            )
+            raise InputError("calibrate_on is not for several kinds of GPU at once; with gpus the first is planned")
         jobs = [_job(request, model, cluster, place) for place in range(len(cluster.pools))]
         return Question(jobs, cluster, request.tokens, request.objective, None)
     job = _job(request, model, cluster)
