@@ -10,8 +10,10 @@ from kolossos.errors import InputError, nearest
 from kolossos.plan.answer.layout_text import read_layout
 from kolossos.plan.calibrated.shifts import NAMES, Shifts
 from kolossos.plan.calibrated.update import Array, load_prior, narrowing, posterior
+from kolossos.plan.closed_form.layer_kernels import layer_kernels
+from kolossos.plan.closed_form.step import step_seconds
 from kolossos.plan.job import Job
-from kolossos.plan.search.layout_parts import price_if_allowed
+from kolossos.plan.rules.check import check
 from kolossos.specs.catalogue import load_model
 from kolossos.specs.layout import Layout
 
@@ -21,7 +23,7 @@ STEP = 1e-3
 """Of a coefficient's logarithm, for slopes."""
 ROUNDS = 4
 """Of linearising again where the last one led; the slopes hardly change."""
-MOST_ROWS = 200
+MOST_ROWS, MOST = 200, 1e12
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,17 @@ class MeasuredStep:
     layout: Layout
     step_time_s: float
 
-    def log_step(self, shifts: Shifts) -> float:
-        """The logarithm of the predicted seconds."""
-        job = replace(self.job, shifts=shifts)
-        return float(np.log(price_if_allowed(job, self.layout).step_time_s))
+    def log_steps(self, shifts_RC: Array) -> Array:
+        """The logarithm of the predicted seconds under each row of shifted coefficients, [R]."""
+        shifts = dict(zip(NAMES, shifts_RC.T, strict=True))
+        setting = replace(self.job, shifts=shifts).setting_of([self.layout] * len(shifts_RC))
+        kernels = layer_kernels(setting.model, setting.hardware, setting.layout)
+        return np.log(step_seconds(kernels, setting).step)
+
+    def linear(self, shifts_C: Array) -> tuple[float, Array]:
+        """The logarithm of the predicted seconds there, and its slopes [C] by the coefficients' logarithms."""
+        here, *moved = self.log_steps(shifts_C + STEP * np.vstack([np.zeros(len(NAMES)), np.eye(len(NAMES))]))
+        return here, (np.array(moved) - here) / STEP
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,8 @@ class Calibration:
 
     def narrowing(self, job: Job, layout: Layout) -> float:
         """How wide a prediction's error is after the rows, over before."""
-        return narrowing(_slopes(MeasuredStep("", job, layout, 1.0), self.shifts), self.slopes, load_prior())
+        _, slopes_C = MeasuredStep("", job, layout, 1.0).linear(np.array([self.shifts[name] for name in NAMES]))
+        return narrowing(slopes_C, self.slopes, load_prior())
 
     def record(self, narrowed: float) -> dict[str, object]:
         """As plain values."""
@@ -75,29 +85,26 @@ def calibrate(job: Job, file: Path) -> Calibration:
     Raises:
         InputError: the file, with the row and the column that is wrong.
     """
-    steps = read_steps(job, file)
-    prior = load_prior()
+    steps, prior = read_steps(job, file), load_prior()
     measured = np.log([step.step_time_s for step in steps])
     shifts_C = np.zeros(len(NAMES))
-    slopes = np.zeros((len(steps), len(NAMES)))
-    before = np.zeros(len(steps))
-    for turn in range(ROUNDS):
-        shifts = dict(zip(NAMES, shifts_C.tolist(), strict=True))
-        predicted = np.array([step.log_step(shifts) for step in steps])
-        slopes = np.stack([_slopes(step, shifts) for step in steps])
-        if turn == 0:
-            before = predicted - measured
+    before, slopes = _linear(steps, shifts_C)
+    predicted = before
+    for _ in range(ROUNDS):
         # where a straight line through this point has coefficients that were never moved
         shifts_C = posterior(predicted - slopes @ shifts_C - measured, slopes, prior)
-    shifts = dict(zip(NAMES, shifts_C.tolist(), strict=True))
-    after = np.array([step.log_step(shifts) for step in steps]) - measured
-    errors = tuple(zip(before.tolist(), after.tolist(), strict=True))
-    return Calibration(tuple(steps), shifts, errors, slopes)
+        predicted, slopes = _linear(steps, shifts_C)
+    errors = zip((before - measured).tolist(), (predicted - measured).tolist(), strict=True)
+    return Calibration(tuple(steps), dict(zip(NAMES, shifts_C.tolist(), strict=True)), tuple(errors), slopes)
+
+
+def _linear(steps: list[MeasuredStep], shifts_C: Array) -> tuple[Array, Array]:
+    predicted, slopes = zip(*(step.linear(shifts_C) for step in steps), strict=True)
+    return np.array(predicted), np.stack(slopes)
 
 
 def read_steps(job: Job, file: Path) -> list[MeasuredStep]:
-    """The rows of a CSV with the columns layout and step_time_s, and model, gpus, seq_len, global_batch if they are
-    others than the job's."""
+    """The rows of a CSV: layout, step_time_s, and model, gpus, seq_len, global_batch where other than the job's."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
             reader = csv.DictReader(opened)
@@ -137,11 +144,11 @@ def _step(job: Job, row: dict[str, str], where: str) -> MeasuredStep:
         if not (row["layout"] or "").strip():
             raise InputError("column layout: empty; expected tp=8,pp=4,...")
         layout = read_layout(row["layout"], own)
-        step = MeasuredStep(where, own.with_layout(layout), layout, seconds)
-        step.log_step({})
+        own = own.with_layout(layout)
+        check(layout, own.bounds, own.setting_of([layout]).layout)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    return step
+    return MeasuredStep(where, own, layout, seconds)
 
 
 def _number(row: dict[str, str], column: str, where: str) -> float | None:
@@ -152,13 +159,8 @@ def _number(row: dict[str, str], column: str, where: str) -> float | None:
         value = float(text)
     except ValueError:
         value = float("nan")
-    whole = column == "step_time_s" or value == int(value) if np.isfinite(value) else False
-    if not (whole and 0 < value < 1e12):
-        kind = "seconds above 0" if column == "step_time_s" else "a whole number above 0"
+    seconds = column == "step_time_s"
+    if not 0 < value < MOST or not (seconds or value.is_integer()):
+        kind = "seconds above 0" if seconds else "a whole number above 0"
         raise InputError(f"{where}, column {column}: {text[:40]!r}: expected {kind}")
     return value
-
-
-def _slopes(step: MeasuredStep, shifts: Shifts) -> Array:
-    here = step.log_step(shifts)
-    return np.array([(step.log_step({**shifts, name: shifts.get(name, 0.0) + STEP}) - here) / STEP for name in NAMES])

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kolossos.plan.calibrated.coefficients import RATES, WIDTHS
 from kolossos.plan.rates.hardware import HardwareColumns
 from kolossos.plan.rates.software import SoftwareColumns
 
-Shifts = Mapping[tuple[str, str], float]
-"""Logarithms of factors by ("card" or "software", coefficient); what is not named stays."""
+Shifts = Mapping[tuple[str, str], float] | Mapping[tuple[str, str], NDArray[np.float64]]
+"""Logarithms of factors by ("card" or "software", coefficient), one or a column; what is not named stays."""
 NAMES = tuple(WIDTHS)
 
 

@@ -40,30 +40,28 @@ def load_prior(path: Path = PRIOR) -> Prior:
     return Prior.parse(read_toml(path), str(path))
 
 
-def posterior(errors_N: Array, slopes_NC: Array, prior: Prior, widths_C: Array | None = None) -> Array:
+def posterior(errors_N: Array, slopes_NC: Array, prior: Prior) -> Array:
     """The most probable logarithms of the coefficients' factors, [C].
 
     errors_N: log(predicted / measured) where no coefficient is moved. slopes_NC: what the logarithm of each predicted
     step gains with that of each coefficient.
     """
-    variances_C = _variances(prior, widths_C)
-    spread_CN = variances_C[:, None] * slopes_NC.T
+    spread_CN = _variances(prior)[:, None] * slopes_NC.T
     return -spread_CN @ np.linalg.solve(_together(slopes_NC, spread_CN, prior.noise), errors_N)
 
 
-def narrowing(slopes_C: Array, slopes_NC: Array, prior: Prior, widths_C: Array | None = None) -> float:
+def narrowing(slopes_C: Array, slopes_NC: Array, prior: Prior) -> float:
     """The spread of the error of a step of these slopes, once the N are known, over its spread before."""
-    spread_C = _variances(prior, widths_C) * slopes_C
+    spread_C = _variances(prior) * slopes_C
     before = slopes_C @ spread_C + prior.doubt**2
-    spread_CN = _variances(prior, widths_C)[:, None] * slopes_NC.T
+    spread_CN = _variances(prior)[:, None] * slopes_NC.T
     known = slopes_NC @ spread_C
     after = before - known @ np.linalg.solve(_together(slopes_NC, spread_CN, prior.doubt), known)
     return float(np.sqrt(after / before))
 
 
-def _variances(prior: Prior, widths_C: Array | None) -> Array:
-    widths = np.array(list(WIDTHS.values())) if widths_C is None else widths_C
-    return (prior.scale * widths) ** 2
+def _variances(prior: Prior) -> Array:
+    return (prior.scale * np.array(list(WIDTHS.values()))) ** 2
 
 
 def _together(slopes_NC: Array, spread_CN: Array, noise: float) -> Array:

@@ -119,9 +119,8 @@ class TiledDecoder:
             attention_temperature(spec, positions_N1),
             Reach(positions_N1.float()),  # not asked: the pages know
         )
-        x_N1D = (nn.functional.embedding(self._ids, self._decoder.embedding.weight) * spec.embedding_multiplier)[
-            :, None
-        ]
+        x_ND = nn.functional.embedding(self._ids, self._decoder.embedding.weight) * spec.embedding_multiplier
+        x_N1D = x_ND[:, None]
         for layer in self._decoder.layers:
             x_N1D, _ = layer(x_N1D, context)
         self._hidden.copy_(self._decoder.norm(x_N1D)[:, 0])

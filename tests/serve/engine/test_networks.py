@@ -167,3 +167,14 @@ def test_a_network_that_is_not_exact_is_refused() -> None:
 
     with pytest.raises(InputError, match="depend on the other requests"):
         require_exact(Careless(random_model(specs.ALL[0]), 12))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", WITH_FLEX)
+def test_compiled_layers_give_the_same_and_are_as_exact(family: str) -> None:
+    """As a GPU has them."""
+    spec = FAMILIES[family]()
+    network = TiledDecoder(random_model(spec), 12, compiled=True)
+    alone = at_once(network)
+    np.testing.assert_allclose(alone, logits_of(random_model(spec)), atol=2e-4, rtol=1e-4)
+    assert np.array_equal(alone, in_pieces_and_company(network))

@@ -2,21 +2,12 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
-import torch.distributed as dist
-from quiet import Listener
+from quiet import loop_on_ranks
 from torch import Tensor
 
 from kolossos.model.held import held_tensor
-from kolossos.runs.environment import Environment
-from kolossos.runs.folder import RunFolder
-from kolossos.specs.run import load_run
-from kolossos.train.checkpoints.ranks import Ranks
-from kolossos.train.loop import Loop
-from kolossos.train.recorder import Recorder
-from kolossos.train.setup import Training, prepare_training
-from kolossos.train.start import checkpoints_of
+from kolossos.train.setup import Training
 from kolossos.train.step import StepResult
 
 REAL = Training.step
@@ -51,14 +42,7 @@ class Stop(BaseException):
 def train_on_ranks(run_file: str, values: list[str], path: str, batches: set[int], cut: int) -> list[str]:
     """Train with bad ``batches`` on all ranks of this job, until step ``cut`` is done (0: to the end)."""
     Training.step = poisoned_step(batches)  # type: ignore[method-assign]
-    ranks = Ranks.of_group(dist.new_group(backend="gloo"))  # type: ignore[arg-type]
-    spec, listener = load_run(Path(run_file), values), Listener()
-    training = prepare_training(spec, ranks)
-    if ranks.rank == 0 and not Path(path).exists():
-        RunFolder.create(Path(path), spec, training.corpus.tokenizer_path)
-    dist.barrier()
-    recorder = Recorder(RunFolder.open(path), listener, Environment(measured_peak_flops=1e9), is_writer=not ranks.rank)
-    loop = Loop(training, checkpoints_of(recorder.folder, ranks), recorder)
+    loop, listener = loop_on_ranks(run_file, values, path)
     real = loop._step
 
     def step(number: int) -> int:

@@ -17,30 +17,9 @@ class Killed(BaseException):
     pass
 
 
-def test_a_run_in_two_attempts_has_one_account(run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kolossos.train.loop.TELL_S", 0.0)
-
-    def killed(step: int) -> None:
-        if step == 7:
-            raise Killed
-
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        train(folder, load_run(run_file), Listener(killed))
-    assert train(folder, load_run(run_file)).finished
-    found = read_goodput(folder / "time.jsonl")
-    assert found is not None
-    assert found.attempts == 2
-    assert found.steps_redone == 2  # 5 and 6; where the time of 7 went nobody wrote down
-    assert math.fsum(found.parts.values()) == pytest.approx(found.wall_s, abs=1e-6)
-    for name in ("compute", "data_wait", "checkpoint", "validation", "set_up", "restart", "lost"):
-        assert found.parts[name] > 0, name
-    assert 0 < found.share < 1
-
-
-def test_the_report_has_the_account_and_the_steps_of_each_rank_of_a_run_in_two_attempts(
-    run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def folder(run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a run that was killed behind step 7 and went on to its end."""
     monkeypatch.setattr("kolossos.train.loop.TIMES_S", 0.0)
     monkeypatch.setattr("kolossos.train.loop.TELL_S", 0.0)
 
@@ -52,6 +31,21 @@ def test_the_report_has_the_account_and_the_steps_of_each_rank_of_a_run_in_two_a
     with pytest.raises(Killed):
         train(folder, load_run(run_file), Listener(killed))
     assert train(folder, load_run(run_file)).finished
+    return folder
+
+
+def test_a_run_in_two_attempts_has_one_account(folder: Path) -> None:
+    found = read_goodput(folder / "time.jsonl")
+    assert found is not None
+    assert found.attempts == 2
+    assert found.steps_redone == 2  # 5 and 6; where the time of 7 went nobody wrote down
+    assert math.fsum(found.parts.values()) == pytest.approx(found.wall_s, abs=1e-6)
+    for name in ("compute", "data_wait", "checkpoint", "validation", "set_up", "restart", "lost"):
+        assert found.parts[name] > 0, name
+    assert 0 < found.share < 1
+
+
+def test_the_report_has_the_account_and_the_steps_of_each_rank_of_a_run_in_two_attempts(folder: Path) -> None:
     document = make_report(folder, None)
     found = json.loads(document.json)
     account = found["wall_time"]
